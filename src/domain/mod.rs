@@ -1,0 +1,19 @@
+//! What the program knows and how it decides, with nothing of the world in it.
+//!
+//! Everything here is a value or a pure function over values. Deliberately absent: clocks (an
+//! instant is always a parameter), IO, the environment, randomness, async, and any module of ours.
+//! The words are those of the field: see "Words" in ARCHITECTURE.md.
+
+pub mod entry;
+pub mod field;
+
+pub mod clause;
+pub mod rule;
+pub mod verdict;
+
+pub mod decision;
+
+pub mod notification;
+pub mod outcome;
+pub mod pace;
+pub mod retry;

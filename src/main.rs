@@ -1,0 +1,3 @@
+//! The binary: arguments, runtime, exit code. Everything else is in the library.
+
+fn main() {}

@@ -1,0 +1,221 @@
+//! What the API may do to the running service, and what the service says of itself.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::domain::{
+    entry::Entry,
+    notification::{NotificationId, words},
+    rule::{Mode, Severity},
+};
+
+use super::StoreError;
+
+/// The running service, as the API sees it.
+#[async_trait]
+pub trait Control: Send + Sync + 'static {
+    /// What the service says of itself now.
+    async fn status(&self) -> Result<Status, StoreError>;
+
+    /// Whether the service does its work: the store takes writes and every source was read within
+    /// three of its effective intervals.
+    async fn readiness(&self) -> Readiness;
+
+    /// The rules in force with their counts, in their order.
+    async fn rules(&self) -> Result<Vec<RuleStatus>, StoreError>;
+
+    /// Puts a dead (or waiting) notification at the head of its lane, under the same id; `to`
+    /// another receiver of the same type.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    async fn retry(&self, id: NotificationId, to: Option<&str>) -> Result<(), ControlError>;
+
+    /// What rules say of an entry, as JSON for people and programs.
+    fn explain(&self, entry: &Entry) -> serde_json::Value;
+
+    /// The metrics in the text format of Prometheus.
+    fn metrics(&self) -> String;
+}
+
+/// Why a wish could not be met.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// There is no such notification.
+    #[error("there is no notification with that id")]
+    NotFound,
+    /// Its state does not allow it.
+    #[error("{0}")]
+    Conflict(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Whether the service does its work, and what does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    /// Whether all is well.
+    pub ready: bool,
+    /// A sentence for each thing that is not; empty when ready.
+    pub problems: Vec<String>,
+}
+
+/// What the service says of itself.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// This program's version.
+    pub version: &'static str,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// The present instant.
+    pub now: Timestamp,
+    /// As [`Control::readiness`].
+    pub readiness: Readiness,
+    /// The sources, by name.
+    pub sources: BTreeMap<Arc<str>, SourceStatus>,
+    /// The receivers' lanes, by name.
+    pub receivers: BTreeMap<Arc<str>, LaneStatus>,
+    /// Rules in force.
+    pub rules: usize,
+    /// Alarms that fire now, oldest first.
+    pub alarms: Vec<Alarm>,
+}
+
+words! {
+    /// How a source fares.
+    SourceState {
+        /// It has not been read yet.
+        Starting = "starting",
+        /// It was read lately.
+        Ok = "ok",
+        /// Its credentials are refused.
+        Refused = "refused",
+        /// It could not be read for too long.
+        Blind = "blind",
+        /// A `file` source that has been read to its end.
+        Done = "done",
+    }
+}
+
+/// How a source fares.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceStatus {
+    /// Its type.
+    pub kind: &'static str,
+    /// How it fares.
+    pub state: SourceState,
+    /// How many repositories it reads.
+    pub repos: usize,
+    /// The interval that the slowest of its repositories is read at, in seconds.
+    pub effective_interval_s: f64,
+    /// When all of its repositories had last been read: the oldest of their last successes.
+    pub read_at: Option<Timestamp>,
+    /// The last failure, where it was after the last success.
+    pub last_error: Option<String>,
+    /// The registry's clock minus ours, in whole seconds.
+    pub skew_s: Option<i64>,
+    /// Requests made since the start.
+    pub requests: u64,
+    /// Entries taken in since the start.
+    pub entries: u64,
+    /// Rows that could not be understood since the start.
+    pub rejected: u64,
+    /// Gaps since the start.
+    pub gaps: u64,
+    /// Repositories that fail now, at most 20, with why.
+    pub failing: Vec<RepoStatus>,
+}
+
+/// A repository that fails.
+#[derive(Debug, Clone, Serialize)]
+pub struct RepoStatus {
+    /// Its name.
+    pub repo: Arc<str>,
+    /// Why.
+    pub error: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// How a receiver's lane fares.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LaneStatus {
+    /// The receiver's type.
+    pub kind: &'static str,
+    /// Why the lane is closed, where it is.
+    pub closed: Option<String>,
+    /// Nothing is sent before this instant, as the receiver asked.
+    pub held_until: Option<Timestamp>,
+    /// Notifications that wait.
+    pub pending: u64,
+    /// When the oldest that waits was decided.
+    pub oldest_pending_at: Option<Timestamp>,
+    /// Dead letters kept.
+    pub dead: u64,
+    /// Delivered since the start.
+    pub delivered: u64,
+    /// Attempts since the start.
+    pub attempts: u64,
+    /// The last failure, where it was after the last delivery.
+    pub last_error: Option<String>,
+}
+
+/// A rule in force, with its counts.
+#[derive(Debug, Clone, Serialize)]
+pub struct RuleStatus {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The file it stands in.
+    pub file: Arc<str>,
+    /// The line in that file.
+    pub line: u32,
+    /// Its severity.
+    pub severity: Severity,
+    /// Live or shadow.
+    pub mode: Mode,
+    /// Where it sends.
+    pub send_to: Vec<Arc<str>>,
+    /// Entries matched, ever.
+    pub matched: u64,
+    /// When it last matched.
+    pub last_matched_at: Option<Timestamp>,
+}
+
+words! {
+    /// What triggerbell can have to say about itself.
+    AlarmKind {
+        /// A source could not be read for too long.
+        SourceBlind = "source_blind",
+        /// Credentials were refused.
+        Credentials = "credentials",
+        /// A clock or a zone is off.
+        Clock = "clock",
+        /// Rows may have been missed.
+        Gap = "gap",
+        /// A receiver refuses everything.
+        LaneClosed = "lane_closed",
+        /// A notification was given up.
+        DeadLetter = "dead_letter",
+        /// A changed configuration was refused.
+        Reload = "reload",
+        /// A template failed.
+        Template = "template",
+    }
+}
+
+/// Something about triggerbell itself that a person is to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Alarm {
+    /// What kind.
+    pub kind: AlarmKind,
+    /// The source, receiver or template it is about.
+    pub about: Arc<str>,
+    /// Cause and remedy, in a sentence.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
+}

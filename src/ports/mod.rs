@@ -1,0 +1,28 @@
+//! What the engine and the API need of the world, as traits, with the values that cross them and
+//! their errors.
+//!
+//! Deliberately absent: any implementation (see `adapters`), SQL, HTTP and configuration.
+
+mod clock;
+mod control;
+mod notifier;
+mod observer;
+mod renderer;
+mod source;
+mod store;
+
+pub use clock::Clock;
+pub use control::{
+    Alarm, AlarmKind, Control, ControlError, LaneStatus, Readiness, RepoStatus, RuleStatus,
+    SourceState, SourceStatus, Status,
+};
+pub use notifier::{Delivery, Notifier};
+pub use observer::{Event, Observer};
+pub use renderer::{Context, Part, Payload, PayloadFormat, RenderError, RenderRequest, Renderer};
+pub use source::{Page, PageRequest, Rejected, Source, SourceError, SourceErrorKind};
+pub use store::{
+    AttemptView, Batch, Claim, ClosedLane, Cursor, CursorMove, DecidedEntry, EntryQuery, EntryView,
+    Known, LaneRecord, List, NewNotification, NotificationQuery, NotificationView, OutboxCount,
+    RejectedView, RepoKey, Retention, RuleCount, SettleAs, Settlement, Store, StoreError,
+    StoreErrorKind,
+};

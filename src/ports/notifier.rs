@@ -1,0 +1,50 @@
+//! Delivering one message to one receiver, once.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::{
+    notification::{NotificationId, Reason},
+    outcome::Outcome,
+};
+
+use super::Payload;
+
+/// A receiver.
+#[async_trait]
+pub trait Notifier: Send + Sync + 'static {
+    /// The type as configured: `slack`, `wecom`, `webhook`.
+    fn kind(&self) -> &'static str;
+
+    /// Makes one attempt and says what it came to. Never fails otherwise, never retries, never
+    /// waits longer than its own timeouts. `now` is what signatures say the time is.
+    async fn send(&self, delivery: &Delivery, now: Timestamp) -> Outcome;
+}
+
+/// A claimed row of the outbox.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Its place in the outbox, ascending in the order decided.
+    pub seq: i64,
+    /// The same at every attempt.
+    pub id: NotificationId,
+    /// The receiver's name.
+    pub receiver: Arc<str>,
+    /// The digest of its key; rows of one (receiver, rule, key) leave in order.
+    pub key: [u8; 16],
+    /// Why it is sent.
+    pub reason: Reason,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// How many of the attempts before this one count against the retry schedule: one that the
+    /// receiver only throttled, or that met a closed lane, does not.
+    pub failures: u32,
+    /// Send the plain form, since the full one was refused.
+    pub plain: bool,
+    /// When it was decided.
+    pub created_at: Timestamp,
+    /// What to send.
+    pub payload: Payload,
+}

@@ -1,0 +1,88 @@
+//! Making the text of a message.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+
+use crate::domain::{
+    entry::Entry,
+    notification::{NotificationId, Reason},
+    rule::Severity,
+};
+
+/// Renders messages. Pure: the same request gives the same parts.
+pub trait Renderer: Send + Sync + 'static {
+    /// Renders a message for a receiver, within that receiver's limits, as one part or several,
+    /// none of them empty.
+    ///
+    /// # Errors
+    /// The template failed; the caller sends [`Renderer::plain`] instead.
+    fn render(&self, request: &RenderRequest<'_>) -> Result<Vec<Part>, RenderError>;
+
+    /// A short plain message that needs no template, for when one failed. `problem` is told in it.
+    fn plain(&self, request: &RenderRequest<'_>, problem: &str) -> Part;
+}
+
+/// What to render.
+#[derive(Debug, Clone, Copy)]
+pub struct RenderRequest<'a> {
+    /// The rule's template; `None` leaves it to the receiver's, else `default`.
+    pub template: Option<&'a str>,
+    /// The receiver's name.
+    pub receiver: &'a str,
+    /// What is in scope.
+    pub context: &'a Context<'a>,
+}
+
+/// What a template can see.
+#[derive(Debug, Clone)]
+pub struct Context<'a> {
+    /// The notification's id.
+    pub id: NotificationId,
+    /// Why it is sent.
+    pub reason: Reason,
+    /// The rule's name; empty for a test or an alarm.
+    pub rule: &'a str,
+    /// The rule's labels.
+    pub labels: &'a BTreeMap<String, String>,
+    /// The rule's severity.
+    pub severity: Severity,
+    /// The entries that are listed, oldest first; `entry` is the last.
+    pub entries: &'a [Arc<Entry>],
+    /// How many entries it stands for.
+    pub count: u64,
+    /// When it was decided, for `ago` and the webhook's `timestamp`.
+    pub now: Timestamp,
+    /// What an alarm or a summary says, where there is no entry.
+    pub message: Option<&'a str>,
+}
+
+/// One message as a receiver gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What is sent.
+    pub payload: Payload,
+}
+
+/// What is sent, opaque to all but the receiver's adapter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// How to label it.
+    pub format: PayloadFormat,
+    /// The bytes, as text.
+    pub body: String,
+}
+
+/// What a payload's body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayloadFormat {
+    /// JSON that has been parsed once, so it is well formed.
+    Json,
+    /// Plain text.
+    Text,
+}
+
+/// Why a template failed, with its name, line and column.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RenderError(pub String);
