@@ -13,6 +13,7 @@ pub mod verdict;
 
 pub mod decision;
 
+pub mod limit;
 pub mod notification;
 pub mod outcome;
 pub mod pace;
