@@ -3,7 +3,9 @@
 //! Deliberately absent: SQL, HTTP, files and the system clock; the engine sees the world only
 //! through `ports`. Each loop is short and does one `step` at a time; steps are what is tested.
 
+pub mod alarm;
 pub mod cursor;
 pub mod delivery;
 pub mod intake;
 pub mod upkeep;
+pub mod wake;

@@ -325,6 +325,9 @@ pub enum SettleAs {
     },
     /// Given up; the next of its key is due.
     Dead,
+    /// It was claimed and not sent: it waits as if it had not been claimed, due at once, and the
+    /// attempt is taken back.
+    Returned,
 }
 
 /// A page of a list, and where the next begins.
