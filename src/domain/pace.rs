@@ -57,6 +57,12 @@ impl PaceLog {
         self.sent.extend(std::iter::repeat_n(now, count as usize));
     }
 
+    /// Takes back the latest `count` sends, which were noted and then not made.
+    pub fn take_back(&mut self, count: u32) {
+        let keep = self.sent.len().saturating_sub(count as usize);
+        self.sent.truncate(keep);
+    }
+
     /// When the next send is allowed: `now` where there is allowance already.
     pub fn next_allowed(&mut self, pace: Pace, now: Timestamp) -> Timestamp {
         self.forget(pace, now);

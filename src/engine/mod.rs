@@ -4,6 +4,7 @@
 //! through `ports`. Each loop is short and does one `step` at a time; steps are what is tested.
 
 pub mod alarm;
+pub mod board;
 pub mod cursor;
 pub mod delivery;
 pub mod intake;

@@ -1,0 +1,68 @@
+//! What the loops show of themselves, for the status: written by them, read by the API.
+//!
+//! Deliberately absent: anything that a decision depends on.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
+
+use crate::{domain::outcome::OutcomeRecord, ports::LaneStatus};
+
+/// The lanes' boards. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct LaneBoards {
+    lanes: Arc<Mutex<BTreeMap<Arc<str>, LaneStatus>>>,
+}
+
+/// One lane's board.
+#[derive(Debug, Clone)]
+pub struct LaneBoard {
+    boards: LaneBoards,
+    receiver: Arc<str>,
+}
+
+impl LaneBoards {
+    /// The board of a receiver's lane.
+    pub fn lane(&self, receiver: &Arc<str>) -> LaneBoard {
+        let board = LaneBoard { boards: self.clone(), receiver: receiver.clone() };
+        board.update(|_| {});
+        board
+    }
+
+    /// All of them, without what only the store knows.
+    pub fn read(&self) -> BTreeMap<Arc<str>, LaneStatus> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl LaneBoard {
+    /// Notes an attempt.
+    pub fn attempted(&self, outcome: &OutcomeRecord) {
+        self.update(|status| {
+            status.attempts += 1;
+            if outcome.class == "delivered" {
+                status.delivered += 1;
+                status.last_error = None;
+            } else {
+                status.last_error = Some(outcome.detail.clone());
+            }
+        });
+    }
+
+    /// Notes how the lane stands.
+    pub fn lane(&self, kind: &'static str, closed: Option<String>, held_until: Option<Timestamp>) {
+        self.update(|status| {
+            status.kind = kind;
+            status.closed = closed;
+            status.held_until = held_until;
+        });
+    }
+
+    fn update(&self, change: impl FnOnce(&mut LaneStatus)) {
+        let mut lanes = self.boards.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        change(lanes.entry(self.receiver.clone()).or_default());
+    }
+}
