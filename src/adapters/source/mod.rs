@@ -1,1 +1,3 @@
-//! Sources.
+//! Sources: the registries whose trigger log is read.
+
+pub mod signature;

@@ -1,0 +1,4 @@
+//! The sources, read over real HTTP from a registry that answers whatever a test wants.
+
+#[cfg(test)]
+mod signature;
