@@ -38,7 +38,7 @@ pub trait Control: Send + Sync + 'static {
     fn explain(&self, entry: &Entry) -> serde_json::Value;
 
     /// The metrics in the text format of Prometheus.
-    fn metrics(&self) -> String;
+    async fn metrics(&self) -> Result<String, StoreError>;
 }
 
 /// Why a wish could not be met.

@@ -1,0 +1,84 @@
+//! Entries: what was taken in, what rules said of it, and what could not be understood.
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{domain::entry::EntryId, ports::EntryQuery};
+
+use super::{
+    Problem, Shared,
+    problem::{Asked, Named},
+    view,
+};
+
+/// The most items of a page of a list, and how many when nothing is said.
+const LIMIT_MAX: usize = 500;
+const LIMIT_DEFAULT: usize = 50;
+
+/// Reads `limit` and `cursor`.
+pub(crate) fn page_of(
+    limit: Option<usize>,
+    cursor: Option<&str>,
+) -> Result<(usize, Option<i64>), Problem> {
+    let bad = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, detail);
+    let limit = limit.unwrap_or(LIMIT_DEFAULT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(bad("`limit` is from 1 to 500"));
+    }
+    let before = cursor
+        .map(|cursor| cursor.parse().map_err(|_| bad("`cursor` is what `next` of a list said")))
+        .transpose()?;
+    Ok((limit, before))
+}
+
+/// The query of `GET entries`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EntriesAsked {
+    limit: Option<usize>,
+    cursor: Option<String>,
+    source: Option<String>,
+    repo: Option<String>,
+}
+
+/// `GET /api/v1/entries`, newest first.
+pub(crate) async fn list(
+    State(shared): State<Shared>,
+    Asked(asked): Asked<EntriesAsked>,
+) -> Result<Json<Value>, Problem> {
+    let (limit, before) = page_of(asked.limit, asked.cursor.as_deref())?;
+    let query = EntryQuery { before, limit, source: asked.source, repo: asked.repo };
+    let list = shared.store.entries(query).await?;
+    Ok(Json(view::list(&list, view::entry)))
+}
+
+/// `GET /api/v1/entries/{id}`.
+pub(crate) async fn show(
+    State(shared): State<Shared>,
+    Named(id): Named<EntryId>,
+) -> Result<Json<Value>, Problem> {
+    let found = shared.store.entry(id).await?.ok_or_else(not_found)?;
+    let mut json = view::entry(&found);
+    json["notifications"] = json!(found.notifications);
+    Ok(Json(json))
+}
+
+/// `GET /api/v1/entries/{id}/explain`: what the rules in force say of it.
+pub(crate) async fn explain(
+    State(shared): State<Shared>,
+    Named(id): Named<EntryId>,
+) -> Result<Json<Value>, Problem> {
+    let found = shared.store.entry(id).await?.ok_or_else(not_found)?;
+    Ok(Json(shared.control.explain(&found.entry)))
+}
+
+/// `GET /api/v1/rejected`: rows that could not be understood, as they came.
+pub(crate) async fn rejected(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
+    let items = shared.store.rejected(LIMIT_MAX).await?;
+    Ok(Json(json!({ "items": items, "next": null })))
+}
+
+fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is no entry with that id; it may be past retention")
+}

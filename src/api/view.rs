@@ -1,0 +1,69 @@
+//! The JSON forms of what the store keeps (design 2.6).
+
+use jiff::Timestamp;
+use serde_json::{Map, Value as Json, json};
+
+use crate::{
+    domain::{
+        entry::{Entry, Value},
+        field::Field,
+    },
+    ports::{EntryView, List, NotificationView},
+};
+
+/// An entry's fields under the names that rules use; those that it lacks are absent.
+pub(crate) fn fields(entry: &Entry) -> Json {
+    let mut map = Map::new();
+    for &field in Field::ALL {
+        let value = match entry.value(field) {
+            None => continue,
+            Some(Value::Text(text)) => json!(text),
+            Some(Value::Number(number)) => json!(number),
+            Some(Value::Time(time)) => json!(time),
+        };
+        map.insert(field.name().to_owned(), value);
+    }
+    Json::Object(map)
+}
+
+/// An entry as it is kept.
+pub(crate) fn entry(view: &EntryView) -> Json {
+    json!({
+        "id": view.entry.id,
+        "source": view.entry.source,
+        "repository": view.entry.asked_repo,
+        "taken_at": view.taken_at,
+        "entry": fields(&view.entry),
+        "matched": view.matched,
+        "reason": view.matched.is_empty().then_some("no_rule"),
+    })
+}
+
+/// A notification.
+pub(crate) fn notification(view: &NotificationView) -> Json {
+    json!({
+        "id": view.id,
+        "receiver": view.receiver,
+        "rule": view.rule,
+        "source": view.source,
+        "key": view.key,
+        "reason": view.reason,
+        "severity": view.severity,
+        "state": view.state,
+        "held_by": view.held_by,
+        "folded_into": view.folded_into,
+        "entries": view.entries,
+        "created_at": view.created_at,
+        "attempts": view.attempts,
+        "next_attempt_at": view.next_attempt_at.filter(|at| *at > Timestamp::MIN),
+        "last_outcome": view.last_outcome,
+    })
+}
+
+/// A page of a list.
+pub(crate) fn list<T>(list: &List<T>, item: impl Fn(&T) -> Json) -> Json {
+    json!({
+        "items": list.items.iter().map(item).collect::<Vec<_>>(),
+        "next": list.next.map(|next| next.to_string()),
+    })
+}
