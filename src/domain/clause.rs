@@ -2,23 +2,24 @@
 //!
 //! This is the language of `match` and `recover` (docs/rules.md) after its texts have been read;
 //! it can't be invalid. [`Clause::evaluate`] is its meaning, said naively, clause by clause; the
-//! compiled matcher in `rule` must agree with it, and a property test holds it to that.
+//! compiled `matcher` must agree with it, and a property test holds it to that. What a verdict or
+//! an explanation reports comes from the same evaluation of the same tests.
 //! Deliberately absent: YAML, and where in a file a clause was written.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use globset::GlobMatcher;
 use jiff::Timestamp;
-use regex::Regex;
 
 use super::{
     entry::{Entry, Value},
+    expression::{Glob, Pattern},
     field::Field,
-    verdict::Truth,
+    verdict::{ClauseReport, Truth},
+    wording,
 };
 
 /// What is asked of an entry.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Clause {
     /// All of these; true when empty.
     All(Vec<Clause>),
@@ -31,7 +32,7 @@ pub enum Clause {
 }
 
 /// A test of one field.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldTest {
     /// The field.
     pub field: Field,
@@ -42,7 +43,7 @@ pub struct FieldTest {
 }
 
 /// What is asked of a field's value. A list means any of; it is never empty.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Test {
     /// Exactly one of these texts.
     Is(Vec<Box<str>>),
@@ -68,77 +69,6 @@ pub enum Test {
     Exists(bool),
 }
 
-/// A glob with the text it was written as.
-#[derive(Clone)]
-pub struct Glob {
-    /// As written.
-    pub text: Box<str>,
-    matcher: GlobMatcher,
-}
-
-/// A regular expression with the text it was written as.
-#[derive(Clone)]
-pub struct Pattern {
-    /// As written, unanchored.
-    pub text: Box<str>,
-    regex: Regex,
-}
-
-impl Glob {
-    /// Compiles a glob: `*` and `?` stop at `/`, `**` does not, `[…]` and `{a,b}` as usual.
-    ///
-    /// # Errors
-    /// What globset says of a malformed one.
-    pub fn new(text: &str) -> Result<Self, globset::Error> {
-        let glob = globset::GlobBuilder::new(text).literal_separator(true).build()?;
-        Ok(Self { text: text.into(), matcher: glob.compile_matcher() })
-    }
-
-    /// Whether it matches the whole text.
-    pub fn is_match(&self, text: &str) -> bool {
-        self.matcher.is_match(text)
-    }
-}
-
-impl Pattern {
-    /// The most memory that one compiled expression may take.
-    pub const SIZE_LIMIT: usize = 1 << 20;
-
-    /// Compiles a regular expression, anchored at both ends.
-    ///
-    /// # Errors
-    /// What regex says of a malformed or too large one, in terms of the text as written.
-    pub fn new(text: &str) -> Result<Self, regex::Error> {
-        // Compiled bare first, so that an error speaks of the text as written and `)(` is refused.
-        regex::RegexBuilder::new(text).size_limit(Self::SIZE_LIMIT).build()?;
-        let regex =
-            regex::RegexBuilder::new(&Self::anchored(text)).size_limit(Self::SIZE_LIMIT).build()?;
-        Ok(Self { text: text.into(), regex })
-    }
-
-    /// The expression as it is compiled.
-    pub fn anchored(text: &str) -> String {
-        format!(r"\A(?:{text})\z")
-    }
-
-    /// Whether it matches the whole text.
-    pub fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text)
-    }
-}
-
-impl fmt::Debug for Glob {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Glob({})", self.text)
-    }
-}
-
-impl fmt::Debug for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pattern({})", self.text)
-    }
-}
-
 impl FieldTest {
     /// The value of the test. On a field that the entry lacks every test but `exists` is unknown.
     pub fn evaluate(&self, entry: &Entry, now: Timestamp) -> Truth {
@@ -155,8 +85,9 @@ impl FieldTest {
             (Test::Max(max), Value::Number(number)) => number <= *max,
             (Test::NotBefore(instant), Value::Time(time)) => time >= *instant,
             (Test::NotAfter(instant), Value::Time(time)) => time <= *instant,
+            // An age that reaches beyond the first instant leaves nothing out.
             (Test::Since(age), Value::Time(time)) => {
-                now.checked_sub(*age).is_ok_and(|oldest| time >= oldest)
+                now.checked_sub(*age).map_or(true, |oldest| time >= oldest)
             }
             (test, Value::Text(text)) => test.holds_for_text(text),
             // A region whose name is not known is its number, for text tests too.
@@ -164,6 +95,17 @@ impl FieldTest {
             (_, Value::Time(_)) => false,
         };
         holds.into()
+    }
+
+    /// The test beside what it met; `negated` where it stands under an odd number of `not`s.
+    fn report(&self, negated: bool, entry: &Entry, now: Timestamp) -> ClauseReport {
+        let truth = self.evaluate(entry, now);
+        ClauseReport {
+            path: self.path.to_string(),
+            wanted: wording::wanted(self.field, &self.test, negated),
+            seen: entry.text(self.field).map(|text| wording::shortened(&text)),
+            truth: if negated { truth.negate() } else { truth },
+        }
     }
 }
 
@@ -181,6 +123,17 @@ impl Test {
 }
 
 impl Clause {
+    /// A test of one field, written at `path`.
+    pub fn test(field: Field, path: impl Into<Box<str>>, test: Test) -> Self {
+        Self::Test(FieldTest { field, path: path.into(), test })
+    }
+
+    /// The opposite of a clause.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        Self::Not(Box::new(self))
+    }
+
     /// The value of the clause, said naively.
     pub fn evaluate(&self, entry: &Entry, now: Timestamp) -> Truth {
         match self {
@@ -192,6 +145,66 @@ impl Clause {
                 .fold(Truth::False, |truth, clause| truth.or(clause.evaluate(entry, now))),
             Self::Not(clause) => clause.evaluate(entry, now).negate(),
             Self::Test(test) => test.evaluate(entry, now),
+        }
+    }
+
+    /// The test that decided where the clause is not true; `None` where it is true, and where
+    /// there is no test to name (`any` of nothing).
+    ///
+    /// Of an `all` it is in the first part that is not true. Of an `any`, of which no part is
+    /// true, it is in the first part that has the value of the whole: one that is unknown where
+    /// any is, since with the field there it might have matched. Under a `not` the two change
+    /// places, as De Morgan has it.
+    pub fn decided_by(&self, entry: &Entry, now: Timestamp) -> Option<ClauseReport> {
+        self.deciding(false, entry, now)
+    }
+
+    /// As [`Clause::decided_by`], of the clause or of its opposite.
+    fn deciding(&self, negated: bool, entry: &Entry, now: Timestamp) -> Option<ClauseReport> {
+        let truth_of = |clause: &Self| {
+            let truth = clause.evaluate(entry, now);
+            if negated { truth.negate() } else { truth }
+        };
+        let whole = truth_of(self);
+        if whole == Truth::True {
+            return None;
+        }
+        let deciding_part = match (self, negated) {
+            (Self::Test(test), _) => return Some(test.report(negated, entry, now)),
+            (Self::Not(clause), _) => return clause.deciding(!negated, entry, now),
+            (Self::All(parts), false) | (Self::Any(parts), true) => {
+                parts.iter().find(|part| truth_of(part) != Truth::True)
+            }
+            (Self::Any(parts), false) | (Self::All(parts), true) => {
+                parts.iter().find(|part| truth_of(part) == whole)
+            }
+        };
+        deciding_part.and_then(|part| part.deciding(negated, entry, now))
+    }
+
+    /// Every test beside what it met, in the order written. The truth is that of the test with the
+    /// `not`s around it.
+    pub fn reports(&self, entry: &Entry, now: Timestamp) -> Vec<ClauseReport> {
+        let mut reports = Vec::new();
+        self.collect_reports(false, entry, now, &mut reports);
+        reports
+    }
+
+    fn collect_reports(
+        &self,
+        negated: bool,
+        entry: &Entry,
+        now: Timestamp,
+        reports: &mut Vec<ClauseReport>,
+    ) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => {
+                for part in parts {
+                    part.collect_reports(negated, entry, now, reports);
+                }
+            }
+            Self::Not(clause) => clause.collect_reports(!negated, entry, now, reports),
+            Self::Test(test) => reports.push(test.report(negated, entry, now)),
         }
     }
 }

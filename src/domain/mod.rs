@@ -8,8 +8,11 @@ pub mod entry;
 pub mod field;
 
 pub mod clause;
+pub mod expression;
+mod glob;
 pub mod rule;
 pub mod verdict;
+mod wording;
 
 pub mod decision;
 

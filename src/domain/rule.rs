@@ -120,6 +120,7 @@ impl RuleSet {
 
     /// What the rule at `index` says of an entry, and which clause decided.
     pub fn verdict(&self, index: usize, entry: &Entry, now: Timestamp) -> Verdict {
-        Verdict { truth: self.rules[index].matches.evaluate(entry, now), decided_by: None }
+        let clause = &self.rules[index].matches;
+        Verdict { truth: clause.evaluate(entry, now), decided_by: clause.decided_by(entry, now) }
     }
 }
