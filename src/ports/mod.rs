@@ -21,8 +21,8 @@ pub use observer::{Event, Observer};
 pub use renderer::{Context, Part, Payload, PayloadFormat, RenderError, RenderRequest, Renderer};
 pub use source::{Page, PageRequest, Rejected, Source, SourceError, SourceErrorKind};
 pub use store::{
-    AttemptView, Batch, Claim, ClosedLane, Cursor, CursorMove, DecidedEntry, EntryQuery, EntryView,
-    Known, LaneRecord, List, NewNotification, NotificationQuery, NotificationView, OutboxCount,
-    RejectedView, RepoKey, Retention, RuleCount, SettleAs, Settlement, Store, StoreError,
-    StoreErrorKind,
+    AttemptView, Batch, Claim, ClosedLane, Cursor, CursorMove, DecidedEntry, Doubt, EntryQuery,
+    EntryView, Known, LaneRecord, List, NewNotification, NotificationQuery, NotificationView,
+    OutboxCount, RejectedView, RepoKey, Retention, RuleCount, SettleAs, Settlement, Store,
+    StoreError, StoreErrorKind,
 };

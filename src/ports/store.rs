@@ -148,11 +148,27 @@ pub struct Cursor {
     pub total: Option<u64>,
     /// When the whole overlap was last walked.
     pub walked_at: Option<Timestamp>,
-    /// Rows of a second that one walk alone has counted more of: believed when a second walk counts
-    /// the same.
-    pub doubts: Vec<Known>,
+    /// Seconds of more rows than a page shows that could not be counted yet: they wait for a walk
+    /// that agrees.
+    pub doubts: Vec<Doubt>,
     /// Sealed rows wait to be decided.
     pub sealed: bool,
+}
+
+/// A second of more rows than a page shows that could not be counted yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// The second.
+    pub wall: WallTime,
+    /// A digest of its rows in the order that every reading of them showed, `None` while no two
+    /// readings agreed.
+    pub reading: Option<Identity>,
+    /// How unlikely it is that so many readings agreed by chance, in bits.
+    pub bits: u32,
+    /// Walks that ended without a count.
+    pub walks: u32,
+    /// It was met at first contact: its rows are history, not news.
+    pub history: bool,
 }
 
 /// A row of the window: what is known, how often it stands in the log, and how many ordinals of it
