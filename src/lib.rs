@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! main → cli → app → { config, engine, adapters, api, simulate, telemetry }
-//! config → adapters (their Config types only), domain      engine | adapters | api → ports, domain
+//! config → document, adapters (their Config types only), domain      engine | adapters | api → ports, domain
 //! ports → domain        domain → nothing of ours: no clock, IO, environment, randomness or async
 //! ```
 
@@ -13,6 +13,8 @@ pub mod domain;
 pub mod ports;
 
 pub mod engine;
+
+pub mod document;
 
 pub mod adapters;
 
