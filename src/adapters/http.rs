@@ -45,6 +45,17 @@ pub struct ClientError(pub String);
 /// # Errors
 /// The CA file can't be read or holds no certificate, or the proxy's URL is malformed.
 pub fn client(settings: &ClientSettings) -> Result<reqwest::Client, ClientError> {
+    client_with(settings, |builder| builder)
+}
+
+/// Builds a client with something of the caller's own added last, such as a resolver.
+///
+/// # Errors
+/// As [`client`].
+pub fn client_with(
+    settings: &ClientSettings,
+    add: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client, ClientError> {
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls(settings)?)
         .redirect(reqwest::redirect::Policy::none())
@@ -62,7 +73,7 @@ pub fn client(settings: &ClientSettings) -> Result<reqwest::Client, ClientError>
             .map_err(|_| ClientError("the proxy's URL is malformed".to_owned()))?;
         builder = builder.proxy(proxy);
     }
-    builder.build().map_err(|error| ClientError(describe(&error.without_url())))
+    add(builder).build().map_err(|error| ClientError(describe(&error.without_url())))
 }
 
 fn tls(settings: &ClientSettings) -> Result<ClientConfig, ClientError> {
