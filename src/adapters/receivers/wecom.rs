@@ -145,6 +145,14 @@ struct Said {
     errmsg: String,
 }
 
+impl Said {
+    /// The answer in a body, where it is one. A struct could also be read from an array.
+    fn read(body: &[u8]) -> Option<Self> {
+        let is_object = body.trim_ascii_start().starts_with(b"{");
+        is_object.then(|| serde_json::from_slice(body).ok())?
+    }
+}
+
 /// Codes that refuse, what they come to, and what they mean. Others refuse the message.
 const REFUSALS: &[(i64, Refusal, &str)] = &[
     (40008, Refusal::Message, "the message's type is unknown; check the template"),
@@ -181,8 +189,8 @@ fn classify(answer: &Answer<'_>, failures: u32, now: Timestamp) -> Outcome {
     if policy.retry.contains(status) {
         return policy.outcome(KIND.name, answer, now);
     }
-    match serde_json::from_slice::<Said>(&answer.body) {
-        Ok(said) if answer.is_success() || said.errcode != 0 => {
+    match Said::read(&answer.body) {
+        Some(said) if answer.is_success() || said.errcode != 0 => {
             by_code(answer, &said, failures, now)
         }
         _ if answer.is_success() => {
