@@ -1,0 +1,219 @@
+//! Opening the file: for this process alone, checked, in the right mode and schema.
+//!
+//! Exclusive use is an operating system's lock (`flock`) on a file of its own beside the database,
+//! `PATH.lock`. The kernel drops it with the process, however that ends, so a kill leaves nothing
+//! to clean up; it holds against a second open within the process too. It is not taken on the
+//! database itself, because closing any descriptor of a file drops the locks that SQLite holds on
+//! it, and not by SQLite's exclusive mode, because that would refuse our own readers. The file is
+//! left behind: to delete it would let two processes lock two different files of one name.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, ErrorKind, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::ports::{StoreError, StoreErrorKind};
+
+use super::error::{Failure, Outcome, store_error};
+
+/// Marks the file as ours: the letters T, B, e, l.
+const APPLICATION_ID: i32 = 0x5442_656c;
+
+/// The schema's steps; the file's `user_version` counts those that were taken.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
+
+/// How long a statement waits for a lock that somebody's shell or backup holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// More than the statements of the adapter, so that each is prepared once.
+const CACHED_STATEMENTS: usize = 96;
+
+/// The writer's connection. Some of these last in the file, most are the connection's:
+/// a page cache of 8 MiB; a log that is copied back at 16 MiB, so that the pages which every batch
+/// touches are copied once for many, and is cut back to 32 MiB after a burst.
+const WRITER: &str = "
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = OFF;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -8192;
+    PRAGMA wal_autocheckpoint = 4000;
+    PRAGMA journal_size_limit = 33554432;
+    PRAGMA trusted_schema = OFF;
+";
+
+const READER: &str = "
+    PRAGMA query_only = ON;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -1024;
+    PRAGMA trusted_schema = OFF;
+";
+
+/// The writer's connection, and the lock that makes it the only one. Dropped in this order.
+pub(super) struct Opened {
+    pub(super) conn: Connection,
+    pub(super) lock: File,
+}
+
+/// Opens the file for this process alone, begun where there is none, migrated where it is older.
+pub(super) fn open_writer(path: &Path, max_pages: Option<u32>) -> Result<Opened, StoreError> {
+    let lock = take_lock(path)?;
+    check_header(path)?;
+    let conn = prepare(path, max_pages).map_err(|failure| failure.told(path))?;
+    check_owner(path, &conn)?;
+    migrate(&conn).map_err(|failure| failure.told(path))?;
+    Ok(Opened { conn, lock })
+}
+
+/// Opens a connection that can only read.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let open = || -> Outcome<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags)?;
+        conn.busy_timeout(BUSY_TIMEOUT)?;
+        conn.execute_batch(READER)?;
+        conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+        Ok(conn)
+    };
+    open().map_err(|failure| failure.told(path))
+}
+
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+fn take_lock(path: &Path) -> Result<File, StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        let problem = format!(
+            "can't be opened: there is no folder {}; create it, or mount a volume there",
+            folder.display()
+        );
+        return Err(store_error(StoreErrorKind::Io, path, &problem));
+    }
+    if path.is_dir() {
+        let problem = "is a folder; name a file in it";
+        return Err(store_error(StoreErrorKind::Io, path, problem));
+    }
+    // A link and its target are one database, and one lock.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let lock_path = lock_path(path);
+    let lock = private_file(&lock_path).map_err(|error| cant_write(path, &lock_path, &error))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let problem = "is in use by another triggerbell; stop that one, or give this one a \
+                           store of its own";
+            return Err(store_error(StoreErrorKind::Locked, path, problem));
+        }
+        Err(TryLockError::Error(error)) => return Err(cant_write(path, &lock_path, &error)),
+    }
+    // Messages are nobody else's to read. SQLite gives its other files the mode of this one.
+    private_file(path).map_err(|error| cant_write(path, path, &error))?;
+    Ok(lock)
+}
+
+/// Opens a file for writing, made for this user alone where there is none.
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn cant_write(path: &Path, file: &Path, error: &io::Error) -> StoreError {
+    let (kind, remedy) = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            (StoreErrorKind::Full, "make room on its disk")
+        }
+        ErrorKind::Unsupported => {
+            (StoreErrorKind::Io, "its file system has no locks; put the store on another")
+        }
+        _ => (StoreErrorKind::Io, "give this user the right to write the file and its folder"),
+    };
+    let problem = format!("can't be opened: {}: {error}; {remedy}", file.display());
+    store_error(kind, path, &problem)
+}
+
+/// Refuses what is plainly no database before SQLite touches it.
+fn check_header(path: &Path) -> Result<(), StoreError> {
+    const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+    let mut head = Vec::with_capacity(MAGIC.len());
+    File::open(path)
+        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head))
+        .map_err(|error| cant_write(path, path, &error))?;
+    if head.is_empty() || head == MAGIC {
+        return Ok(());
+    }
+    let problem = "is no SQLite database; name another file, or move this one away";
+    Err(store_error(StoreErrorKind::Damaged, path, problem))
+}
+
+fn prepare(path: &Path, max_pages: Option<u32>) -> Outcome<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Failure::Sql(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR),
+            Some("the file system can't hold a write-ahead log".to_owned()),
+        )));
+    }
+    conn.execute_batch(WRITER)?;
+    if let Some(pages) = max_pages {
+        conn.execute_batch(&format!("PRAGMA max_page_count = {pages}"))?;
+    }
+    Ok(conn)
+}
+
+/// Refuses another program's database, and one of a later version of this program.
+fn check_owner(path: &Path, conn: &Connection) -> Result<(), StoreError> {
+    let ask = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let look = || -> Outcome<(i64, i64, i64)> {
+        Ok((
+            ask("PRAGMA application_id")?,
+            ask("PRAGMA user_version")?,
+            ask("SELECT count(*) FROM sqlite_schema")?,
+        ))
+    };
+    let (owner, version, things) = look().map_err(|failure| failure.told(path))?;
+    if things > 0 && owner != i64::from(APPLICATION_ID) {
+        let problem = "is another program's database; name another file";
+        return Err(store_error(StoreErrorKind::Damaged, path, problem));
+    }
+    if version > MIGRATIONS.len() as i64 {
+        let problem = format!(
+            "was written by a later triggerbell (schema {version}, this one knows {}); run that \
+             version, or restore a backup",
+            MIGRATIONS.len()
+        );
+        return Err(store_error(StoreErrorKind::Damaged, path, &problem));
+    }
+    Ok(())
+}
+
+/// Takes the steps that the file has not seen, each in a transaction of its own.
+fn migrate(conn: &Connection) -> Outcome<()> {
+    let version: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let taken = usize::try_from(version)
+        .map_err(|_| Failure::Unreadable(format!("schema version {version}")))?;
+    for (index, step) in MIGRATIONS.iter().enumerate().skip(taken) {
+        let transaction = conn.unchecked_transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.execute_batch(&format!(
+            "PRAGMA user_version = {}; PRAGMA application_id = {APPLICATION_ID}",
+            index + 1
+        ))?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

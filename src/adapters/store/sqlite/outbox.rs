@@ -1,0 +1,278 @@
+//! The outbox: claims, settlements, retries by hand.
+//!
+//! A row of a (receiver, key) is due only while it is the first that lives; a row that ends makes
+//! the next one due in the same transaction. A row that a person retries is due on its own, beside
+//! whatever of its key is live by then; what stands behind still waits for the oldest live one.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    domain::{
+        notification::{NotificationId, NotificationState},
+        outcome::OutcomeRecord,
+    },
+    ports::{Claim, Delivery, LaneRecord, Payload, SettleAs, Settlement},
+};
+
+use super::{
+    Writing,
+    code::{Code, Coded, Utf8, instant, instant_or_none, json_into, ms, ms_not_before, short_key},
+    error::Outcome,
+    names::find_name,
+};
+
+/// Rows that become dead letters in one transaction.
+const ORPHAN_ROWS: i64 = 5_000;
+
+/// A longer detail goes into `attempts`, so that the outbox's rows stay narrow.
+const DETAIL_BYTES: usize = 128;
+
+pub(super) fn release_claims(writing: &mut Writing) -> Outcome<u64> {
+    // They keep the time that they were due at, and so their order.
+    let mut release =
+        writing.conn.prepare_cached("UPDATE outbox SET state = 0 WHERE state < 2 AND state = 1")?;
+    Ok(release.execute([])? as u64)
+}
+
+pub(super) fn claim(writing: &mut Writing, claim: &Claim) -> Outcome<Vec<Delivery>> {
+    let Some(receiver) = find_name(&writing.conn, &claim.receiver)? else { return Ok(Vec::new()) };
+    let deliveries = due(&writing.conn, receiver, claim)?;
+    if deliveries.is_empty() {
+        return Ok(deliveries);
+    }
+    let mut mark = writing
+        .conn
+        .prepare_cached("UPDATE outbox SET state = 1, attempts = attempts + 1 WHERE seq = ?1")?;
+    for delivery in &deliveries {
+        mark.execute([delivery.seq])?;
+    }
+    drop(mark);
+    put_lane(writing, claim.lane.as_ref())?;
+    Ok(deliveries)
+}
+
+fn due(conn: &Connection, receiver: i64, claim: &Claim) -> Outcome<Vec<Delivery>> {
+    let mut find = conn.prepare_cached(
+        "SELECT o.seq, o.attempts, o.failures, o.plain, o.created_at, m.id, m.key, m.reason,
+         m.format, m.payload
+         FROM outbox o JOIN messages m ON m.seq = o.seq
+         WHERE o.receiver = ?1 AND o.state = 0 AND o.due_at IS NOT NULL AND o.due_at <= ?2
+         ORDER BY o.due_at, o.seq LIMIT ?3",
+    )?;
+    let mut rows = find.query(params![receiver, ms(claim.now), claim.limit as i64])?;
+    let mut deliveries = Vec::new();
+    while let Some(row) = rows.next()? {
+        deliveries.push(Delivery {
+            seq: row.get(0)?,
+            attempt: row.get::<_, u32>(1)? + 1,
+            failures: row.get(2)?,
+            plain: row.get(3)?,
+            created_at: instant(row.get(4)?)?,
+            id: NotificationId(row.get(5)?),
+            receiver: claim.receiver.clone(),
+            key: row.get(6)?,
+            reason: row.get::<_, Code<_>>(7)?.0,
+            payload: Payload { format: row.get::<_, Code<_>>(8)?.0, body: row.get(9)? },
+        });
+    }
+    Ok(deliveries)
+}
+
+pub(super) fn next_due(conn: &Connection, receiver: &str) -> Outcome<Option<Timestamp>> {
+    let Some(receiver) = find_name(conn, receiver)? else { return Ok(None) };
+    let mut find = conn.prepare_cached(
+        "SELECT min(due_at) FROM outbox WHERE receiver = ?1 AND state = 0 AND due_at IS NOT NULL",
+    )?;
+    instant_or_none(find.query_row([receiver], |row| row.get(0))?)
+}
+
+pub(super) fn settle(
+    writing: &mut Writing,
+    settlements: &[Settlement],
+    lane: Option<&LaneRecord>,
+) -> Outcome<()> {
+    for settlement in settlements {
+        settle_one(writing, settlement)?;
+    }
+    put_lane(writing, lane)
+}
+
+fn settle_one(writing: &mut Writing, settlement: &Settlement) -> Outcome<()> {
+    let settled = match settlement.becomes {
+        SettleAs::Delivered => end(writing, settlement, NotificationState::Delivered)?,
+        SettleAs::Dead => end(writing, settlement, NotificationState::Dead)?,
+        SettleAs::Pending { at, plain, failed } => writing
+            .conn
+            .prepare_cached(
+                "UPDATE outbox SET state = 0, due_at = ?2, plain = ?3, failures = failures + ?4
+                 WHERE seq = ?1 AND state = 1",
+            )?
+            .execute(params![settlement.seq, ms_not_before(at), plain, failed])?,
+        SettleAs::Returned => {
+            let sql = "UPDATE outbox SET state = 0, attempts = attempts - 1
+                       WHERE seq = ?1 AND state = 1";
+            writing.conn.prepare_cached(sql)?.execute([settlement.seq])?;
+            return Ok(());
+        }
+    };
+    if settled == 0 {
+        tracing::warn!(
+            notification.seq = settlement.seq,
+            "an attempt was settled that had not been claimed; it was left out"
+        );
+        return Ok(());
+    }
+    if !fits_the_row(settlement) {
+        put_attempt(writing, settlement)?;
+    }
+    Ok(())
+}
+
+/// Ends a row and makes the next of its key due. Says how many rows it ended, 0 or 1.
+fn end(writing: &mut Writing, settlement: &Settlement, state: NotificationState) -> Outcome<usize> {
+    let outcome = fits_the_row(settlement).then_some(&settlement.outcome);
+    let Writing { conn, names, .. } = writing;
+    let ended = conn
+        .prepare_cached(
+            "UPDATE outbox SET state = ?2, due_at = NULL, started_at = ?3, ended_at = ?4,
+             status = ?5, detail = ?6 WHERE seq = ?1 AND state = 1",
+        )?
+        .execute(params![
+            settlement.seq,
+            state.code(),
+            ms(settlement.started_at),
+            ms(settlement.ended_at),
+            outcome.and_then(|outcome| outcome.status),
+            outcome.map(|outcome| Utf8(outcome.detail.as_bytes())),
+        ])?;
+    if ended > 0 {
+        let receiver = names.name(conn, &settlement.receiver)?;
+        wake_next(conn, receiver, short_key(&settlement.key))?;
+    }
+    Ok(ended)
+}
+
+/// Whether an attempt is a delivery at once with nothing more to say than the row holds.
+fn fits_the_row(settlement: &Settlement) -> bool {
+    let OutcomeRecord { class: _, scope, flags, status: _, detail, retry_after_s } =
+        &settlement.outcome;
+    settlement.becomes == SettleAs::Delivered
+        && settlement.attempt == 1
+        && settlement.captured.is_none()
+        && settlement.outcome.class == DELIVERED
+        && scope.is_none()
+        && flags.is_empty()
+        && retry_after_s.is_none()
+        && detail.len() <= DETAIL_BYTES
+}
+
+/// The class of an outcome that `outbox` holds for a delivered row.
+pub(super) const DELIVERED: &str = "delivered";
+
+fn put_attempt(writing: &mut Writing, settlement: &Settlement) -> Outcome<()> {
+    let Writing { conn, buffer, .. } = writing;
+    let took_ms = ms(settlement.ended_at) - ms(settlement.started_at);
+    let captured = settlement.captured.as_ref().map(serde_json::Value::to_string);
+    conn.prepare_cached(
+        "INSERT INTO attempts (message, number, started_at, took_ms, outcome, captured)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (message, number) DO NOTHING",
+    )?
+    .execute(params![
+        settlement.seq,
+        settlement.attempt,
+        ms(settlement.started_at),
+        took_ms.max(0),
+        json_into(buffer, &settlement.outcome)?,
+        captured,
+    ])?;
+    Ok(())
+}
+
+/// Makes the oldest live row of a key due, where it waited behind one that is gone.
+fn wake_next(conn: &Connection, receiver: i64, key: i64) -> Outcome<()> {
+    conn.prepare_cached(
+        "UPDATE outbox SET due_at = created_at WHERE seq =
+         (SELECT min(seq) FROM outbox WHERE receiver = ?1 AND key = ?2 AND state < 2)
+         AND state = 0 AND due_at IS NULL",
+    )?
+    .execute([receiver, key])?;
+    Ok(())
+}
+
+fn put_lane(writing: &mut Writing, lane: Option<&LaneRecord>) -> Outcome<()> {
+    let Some(lane) = lane else { return Ok(()) };
+    let Writing { conn, buffer, .. } = writing;
+    conn.prepare_cached(
+        "INSERT INTO lanes (receiver, record) VALUES (?1, ?2)
+         ON CONFLICT (receiver) DO UPDATE SET record = excluded.record",
+    )?
+    .execute(params![&*lane.receiver, json_into(buffer, lane)?])?;
+    Ok(())
+}
+
+pub(super) fn lanes(conn: &Connection) -> Outcome<Vec<LaneRecord>> {
+    let mut find = conn.prepare_cached("SELECT record FROM lanes ORDER BY receiver")?;
+    let mut rows = find.query([])?;
+    let mut lanes = Vec::new();
+    while let Some(row) = rows.next()? {
+        lanes.push(serde_json::from_str(&row.get::<_, String>(0)?)?);
+    }
+    Ok(lanes)
+}
+
+/// Makes dead letters of some of what waits for receivers that are not among these.
+pub(super) fn orphan(
+    writing: &mut Writing,
+    receivers: &[std::sync::Arc<str>],
+    now: Timestamp,
+) -> Outcome<u64> {
+    let conn = &writing.conn;
+    let mut find = conn.prepare_cached(
+        "SELECT id, name FROM names WHERE EXISTS
+         (SELECT 1 FROM outbox WHERE receiver = names.id AND state < 2)",
+    )?;
+    let waiting = find.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let waiting: Vec<(i64, String)> = waiting.collect::<Result<_, _>>()?;
+    let mut kill = conn.prepare_cached(
+        "UPDATE outbox SET state = 3, due_at = NULL, ended_at = ?2, status = NULL, detail = ?3
+         WHERE seq IN (SELECT seq FROM outbox
+         WHERE receiver = ?1 AND state < 2 AND state = 0 LIMIT ?4)",
+    )?;
+    let mut left = ORPHAN_ROWS;
+    for (id, name) in waiting {
+        if receivers.iter().any(|receiver| **receiver == *name) {
+            continue;
+        }
+        let detail = format!(
+            "the receiver {name} is not in the configuration any more; retry it to another receiver"
+        );
+        left -= kill.execute(params![id, ms(now), detail, left])? as i64;
+    }
+    Ok((ORPHAN_ROWS - left) as u64)
+}
+
+pub(super) fn retry(
+    writing: &mut Writing,
+    id: NotificationId,
+    to: Option<&str>,
+    now: Timestamp,
+) -> Outcome<bool> {
+    let Writing { conn, names, .. } = writing;
+    let mut find = conn.prepare_cached(
+        "SELECT o.seq, o.receiver, o.key FROM messages m JOIN outbox o ON o.seq = m.seq
+         WHERE m.id = ?1 AND o.state IN (0, 3)",
+    )?;
+    let found: Option<(i64, i64, i64)> =
+        find.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    let Some((seq, from, key)) = found else { return Ok(false) };
+    let to = to.map(|to| names.name(conn, to)).transpose()?.unwrap_or(from);
+    conn.prepare_cached(
+        "UPDATE outbox SET state = 0, receiver = ?2, due_at = ?3, failures = 0, plain = 0,
+         ended_at = NULL, status = NULL, detail = NULL WHERE seq = ?1",
+    )?
+    .execute([seq, to, ms(now)])?;
+    // It may have stood in the way of another where it was.
+    wake_next(conn, from, key)?;
+    Ok(true)
+}

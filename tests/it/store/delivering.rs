@@ -1,0 +1,312 @@
+//! The outbox: order, claims, settlements, retries.
+
+use std::time::Duration;
+
+use triggerbell::{
+    domain::{
+        notification::{HeldBy, NotificationState},
+        outcome::{Class, Flag, Outcome, OutcomeRecord},
+    },
+    ports::{Batch, Claim, LaneRecord, SettleAs, Store},
+};
+
+use super::{Home, about, at, failed_until, id, number, numbers, settlement};
+
+#[tokio::test]
+async fn a_claim_takes_what_is_due_oldest_first_and_counts_the_attempt() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a"), about(2, "dev", "b"), about(3, "ops", "c")]).await;
+
+    assert_eq!(numbers(&home.claim_for("ops", 10, at(0)).await), [] as [u32; 0], "not yet due");
+    let claimed = home.claim_for("ops", 10, at(9)).await;
+
+    assert_eq!(numbers(&claimed), [1, 3]);
+    let first = &claimed[0];
+    assert_eq!((first.attempt, first.failures, first.plain), (1, 0, false));
+    assert_eq!(first.payload.body, "{\"n\": 1}");
+    assert_eq!(first.created_at, at(1));
+    assert_eq!(&*first.receiver, "ops");
+    assert_eq!(home.state_of(id(1)).await, NotificationState::Sending);
+    assert_eq!(home.claim_for("ops", 10, at(9)).await.len(), 0, "claimed once");
+    assert_eq!(numbers(&home.claim_for("dev", 10, at(9)).await), [2]);
+}
+
+#[tokio::test]
+async fn a_claim_takes_no_more_than_was_wished() {
+    let home = Home::new();
+    home.put((1..=9).map(|n| about(n, "ops", &format!("key {n}"))).collect()).await;
+    assert_eq!(numbers(&home.claim_for("ops", 4, at(99)).await), [1, 2, 3, 4]);
+    assert_eq!(numbers(&home.claim_for("ops", 99, at(99)).await), [5, 6, 7, 8, 9]);
+}
+
+#[tokio::test]
+async fn one_key_leaves_in_order_and_a_retrying_head_blocks_only_its_key() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a"), about(2, "ops", "a"), about(3, "ops", "b")]).await;
+
+    let claimed = home.claim_for("ops", 10, at(9)).await;
+    assert_eq!(numbers(&claimed), [1, 3]);
+    home.settle_as(&claimed[0], failed_until(at(60)), at(10)).await;
+    assert_eq!(home.claim_for("ops", 10, at(59)).await.len(), 0, "2 waits behind 1");
+    assert_eq!(home.next_due("ops").await.unwrap(), Some(at(60)));
+
+    let again = home.claim_for("ops", 10, at(60)).await;
+    assert_eq!(numbers(&again), [1]);
+    assert_eq!((again[0].attempt, again[0].failures), (2, 1));
+    home.settle_as(&again[0], SettleAs::Delivered, at(61)).await;
+    assert_eq!(numbers(&home.claim_for("ops", 10, at(61)).await), [2]);
+}
+
+#[tokio::test]
+async fn the_same_key_for_two_receivers_is_two_orders() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a"), about(2, "dev", "a")]).await;
+    assert_eq!(numbers(&home.claim_for("ops", 10, at(9)).await), [1]);
+    assert_eq!(numbers(&home.claim_for("dev", 10, at(9)).await), [2]);
+}
+
+#[tokio::test]
+async fn one_that_comes_while_its_key_is_being_sent_waits_for_the_end() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a")]).await;
+    let first = home.claim_for("ops", 10, at(9)).await;
+    home.put(vec![about(2, "ops", "a")]).await;
+    assert_eq!(home.next_due("ops").await.unwrap(), None, "all that waits stands behind 1");
+    let view = home.notification(id(2)).await.unwrap().unwrap().0;
+    assert_eq!((view.state, view.next_attempt_at), (NotificationState::Pending, None));
+
+    home.settle_as(&first[0], SettleAs::Dead, at(10)).await;
+    assert_eq!(home.next_due("ops").await.unwrap(), Some(at(2)));
+    home.put(vec![about(3, "ops", "a")]).await;
+    assert_eq!(numbers(&home.claim_for("ops", 10, at(10)).await), [2]);
+}
+
+#[tokio::test]
+async fn a_row_that_was_claimed_and_not_sent_is_as_if_it_had_not_been_claimed() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a"), about(2, "ops", "a")]).await;
+    let claimed = home.claim_for("ops", 10, at(9)).await;
+    home.settle_as(&claimed[0], SettleAs::Returned, at(9)).await;
+
+    let (view, _, attempts) = home.notification(id(1)).await.unwrap().unwrap();
+    assert_eq!((view.state, view.attempts), (NotificationState::Pending, 0));
+    assert_eq!(attempts, []);
+    let again = home.claim_for("ops", 10, at(9)).await;
+    assert_eq!((numbers(&again), again[0].attempt), (vec![1], 1));
+}
+
+#[tokio::test]
+async fn a_wait_that_the_receiver_asked_for_is_no_failure_and_the_plain_form_is_remembered() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a")]).await;
+    let claimed = home.claim_for("ops", 1, at(9)).await;
+    let becomes = SettleAs::Pending { at: at(20), plain: true, failed: false };
+    home.settle_as(&claimed[0], becomes, at(9)).await;
+    let again = home.claim_for("ops", 1, at(20)).await;
+    assert_eq!((again[0].attempt, again[0].failures, again[0].plain), (2, 0, true));
+}
+
+#[tokio::test]
+async fn what_is_put_off_by_less_than_a_millisecond_is_not_due_too_early() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a")]).await;
+    let claimed = home.claim_for("ops", 1, at(9)).await;
+    let due = at(20) + Duration::from_nanos(1);
+    home.settle_as(&claimed[0], failed_until(due), at(9)).await;
+    assert_eq!(home.claim_for("ops", 1, at(20)).await.len(), 0);
+    assert_eq!(home.claim_for("ops", 1, at(20) + Duration::from_millis(1)).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_restart_releases_claims_and_keeps_their_count() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a"), about(2, "ops", "b"), about(3, "ops", "a")]).await;
+    assert_eq!(home.claim_for("ops", 1, at(9)).await.len(), 1);
+
+    let home = home.reopened();
+    assert_eq!(home.release_claims(at(30)).await.unwrap(), 1);
+    assert_eq!(home.release_claims(at(30)).await.unwrap(), 0);
+    let claimed = home.claim_for("ops", 10, at(30)).await;
+    assert_eq!(numbers(&claimed), [1, 2], "in the old order, 3 behind 1");
+    assert_eq!(claimed.iter().map(|row| row.attempt).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[tokio::test]
+async fn attempts_are_kept_with_what_each_came_to() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a")]).await;
+    let first = home.claim_for("ops", 1, at(9)).await;
+    let mut failed = settlement(&first[0], failed_until(at(20)), at(9));
+    let outcome = Outcome::new(Class::Retry { after: Some(Duration::from_secs(7)) }, None, "hung")
+        .with(Flag::Ambiguous);
+    failed.outcome = OutcomeRecord::from(&outcome);
+    home.settle(vec![failed.clone()], None).await.unwrap();
+
+    let view = home.notification(id(1)).await.unwrap().unwrap().0;
+    assert_eq!(view.last_outcome.as_ref(), Some(&failed.outcome));
+    assert_eq!((view.attempts, view.next_attempt_at), (1, Some(at(20))));
+
+    let second = home.claim_for("ops", 1, at(20)).await;
+    home.settle_as(&second[0], SettleAs::Delivered, at(20)).await;
+    let (view, payload, attempts) = home.notification(id(1)).await.unwrap().unwrap();
+    assert_eq!((view.state, view.next_attempt_at), (NotificationState::Delivered, None));
+    assert_eq!(view.last_outcome.unwrap().class, "delivered");
+    assert_eq!(payload.unwrap().body, "{\"n\": 1}");
+    let seen: Vec<_> = attempts.iter().map(|one| (one.number, &*one.outcome.class)).collect();
+    assert_eq!(seen, [(1, "retry"), (2, "delivered")]);
+    assert_eq!(attempts[0].outcome, failed.outcome);
+    assert_eq!((attempts[1].started_at, attempts[1].took_ms), (at(20), 20));
+}
+
+#[tokio::test]
+async fn a_message_delivered_at_once_shows_its_one_attempt() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a")]).await;
+    let claimed = home.claim_for("ops", 1, at(9)).await;
+    let delivered = settlement(&claimed[0], SettleAs::Delivered, at(9));
+    home.settle(vec![delivered.clone()], None).await.unwrap();
+
+    let (view, _, attempts) = home.notification(id(1)).await.unwrap().unwrap();
+    assert_eq!(view.last_outcome.as_ref(), Some(&delivered.outcome));
+    assert_eq!(attempts.len(), 1);
+    assert_eq!((attempts[0].number, attempts[0].started_at, attempts[0].took_ms), (1, at(9), 20));
+    assert_eq!(attempts[0].outcome, delivered.outcome);
+}
+
+#[tokio::test]
+async fn a_long_answer_is_kept_whole() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a")]).await;
+    let claimed = home.claim_for("ops", 1, at(9)).await;
+    let mut delivered = settlement(&claimed[0], SettleAs::Delivered, at(9));
+    delivered.outcome.detail = "ok ".repeat(600);
+    home.settle(vec![delivered.clone()], None).await.unwrap();
+    let (view, _, attempts) = home.notification(id(1)).await.unwrap().unwrap();
+    assert_eq!(view.last_outcome.as_ref(), Some(&delivered.outcome));
+    assert_eq!(attempts.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_not_claimed_can_not_be_settled() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a"), about(2, "ops", "a")]).await;
+    let claimed = home.claim_for("ops", 1, at(9)).await;
+    home.settle_as(&claimed[0], failed_until(at(60)), at(9)).await;
+    home.settle_as(&claimed[0], SettleAs::Delivered, at(10)).await;
+    assert_eq!(home.state_of(id(1)).await, NotificationState::Pending);
+    assert_eq!(home.claim_for("ops", 9, at(30)).await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_lane_lasts_and_is_kept_with_the_claim_or_the_settlement() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a")]).await;
+    let lane = |seconds: i64| LaneRecord {
+        receiver: "ops".into(),
+        sends: vec![at(seconds)],
+        ..LaneRecord::default()
+    };
+    let claim = |now| Claim { receiver: "ops".into(), limit: 9, now, lane: Some(lane(1)) };
+    home.claim(claim(at(0))).await.unwrap();
+    assert_eq!(home.lanes().await.unwrap(), [], "nothing was claimed");
+    let claimed = home.claim(claim(at(9))).await.unwrap();
+    assert_eq!(home.lanes().await.unwrap(), [lane(1)]);
+    let settled = settlement(&claimed[0], SettleAs::Delivered, at(9));
+    home.settle(vec![settled], Some(lane(2))).await.unwrap();
+    assert_eq!(home.reopened().lanes().await.unwrap(), [lane(2)]);
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_retried_under_its_id_with_a_fresh_schedule() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a")]).await;
+    let claimed = home.claim_for("ops", 1, at(9)).await;
+    home.settle_as(&claimed[0], failed_until(at(20)), at(9)).await;
+    let claimed = home.claim_for("ops", 1, at(20)).await;
+    home.settle_as(&claimed[0], SettleAs::Dead, at(20)).await;
+    assert_eq!(home.state_of(id(1)).await, NotificationState::Dead);
+
+    assert!(home.retry(id(1), None, at(100)).await.unwrap());
+    assert_eq!(home.next_due("ops").await.unwrap(), Some(at(100)));
+    let again = home.claim_for("ops", 1, at(100)).await;
+    assert_eq!((number(again[0].id), again[0].attempt, again[0].failures), (1, 3, 0));
+}
+
+#[tokio::test]
+async fn a_retried_dead_letter_goes_at_once_whatever_of_its_key_waits() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a")]).await;
+    let first = home.claim_for("ops", 1, at(9)).await;
+    home.put(vec![about(2, "ops", "a"), about(3, "ops", "a")]).await;
+    home.settle_as(&first[0], SettleAs::Dead, at(10)).await;
+    let second = home.claim_for("ops", 1, at(10)).await;
+    assert_eq!(numbers(&second), [2]);
+
+    assert!(home.retry(id(1), None, at(11)).await.unwrap());
+    let first = home.claim_for("ops", 9, at(11)).await;
+    assert_eq!(numbers(&first), [1], "3 still waits behind 2");
+    home.settle_as(&second[0], SettleAs::Delivered, at(12)).await;
+    assert_eq!(home.claim_for("ops", 9, at(12)).await.len(), 0, "and now behind 1");
+    home.settle_as(&first[0], SettleAs::Delivered, at(13)).await;
+    assert_eq!(numbers(&home.claim_for("ops", 9, at(13)).await), [3]);
+}
+
+#[tokio::test]
+async fn a_waiting_row_can_be_sent_now_and_elsewhere() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a"), about(2, "ops", "a")]).await;
+    let first = home.claim_for("ops", 1, at(9)).await;
+    home.settle_as(&first[0], failed_until(at(900)), at(9)).await;
+
+    assert!(home.retry(id(1), Some("dev"), at(20)).await.unwrap());
+    assert_eq!(numbers(&home.claim_for("dev", 9, at(20)).await), [1]);
+    assert_eq!(numbers(&home.claim_for("ops", 9, at(20)).await), [2], "nothing is before it now");
+    assert_eq!(home.notification(id(1)).await.unwrap().unwrap().0.receiver, "dev");
+}
+
+#[tokio::test]
+async fn only_dead_and_waiting_rows_can_be_retried() {
+    let home = Home::new();
+    let held = |n| {
+        let mut new = about(n, "ops", "h");
+        (new.held_by, new.payload) = (Some(HeldBy::Shadow), None);
+        new
+    };
+    home.put(vec![about(1, "ops", "a"), about(2, "ops", "b"), held(3)]).await;
+    let claimed = home.claim_for("ops", 9, at(9)).await;
+    assert_eq!(numbers(&claimed), [1, 2]);
+    home.settle_as(&claimed[0], SettleAs::Delivered, at(9)).await;
+    for n in [1, 2, 3, 4] {
+        assert!(!home.retry(id(n), None, at(20)).await.unwrap(), "{n}");
+    }
+    assert_eq!(home.state_of(id(1)).await, NotificationState::Delivered);
+    assert_eq!(home.state_of(id(3)).await, NotificationState::Held);
+}
+
+#[tokio::test]
+async fn rows_of_a_receiver_that_is_gone_become_dead_letters_that_say_so() {
+    let home = Home::new();
+    home.put(vec![about(1, "old", "a"), about(2, "old", "a"), about(3, "ops", "b")]).await;
+    assert_eq!(home.orphan(&["ops".into()], at(50)).await.unwrap(), 2);
+    assert_eq!(home.orphan(&["ops".into()], at(50)).await.unwrap(), 0);
+
+    for n in [1, 2] {
+        let view = home.notification(id(n)).await.unwrap().unwrap().0;
+        assert_eq!(view.state, NotificationState::Dead);
+        let outcome = view.last_outcome.unwrap();
+        assert_eq!(outcome.class, "permanent");
+        assert!(outcome.detail.contains("old"), "{}", outcome.detail);
+    }
+    assert!(home.retry(id(2), Some("ops"), at(60)).await.unwrap());
+    assert_eq!(numbers(&home.claim_for("ops", 9, at(60)).await), [3, 2]);
+    assert_eq!(home.notification(id(2)).await.unwrap().unwrap().0.last_outcome, None);
+}
+
+#[tokio::test]
+async fn more_orphans_than_fit_one_step_all_become_dead_letters() {
+    let home = Home::new();
+    let many = (0..12_000).map(|n| about(n, "old", &format!("k{n}"))).collect();
+    home.commit(Batch { notifications: many, ..Batch::default() }).await.unwrap();
+    assert_eq!(home.orphan(&[], at(20_000)).await.unwrap(), 12_000);
+    assert_eq!(home.outbox().await.unwrap()[0].dead, 12_000);
+}
