@@ -1,0 +1,200 @@
+//! What a template can name: the scope of a message, as a fixed tree of names and types.
+//!
+//! One table for the check at load and for rendering: a name that passed the check has been
+//! resolved to a [`Step`], so rendering looks nothing up. Deliberately absent: values (`value`).
+
+use crate::domain::field::{Field, FieldKind};
+
+/// What a name or an expression stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Type {
+    /// Everything in scope.
+    Root,
+    /// One entry.
+    Entry,
+    /// A list of entries.
+    Entries,
+    /// The rule.
+    Rule,
+    /// The rule's labels.
+    Labels,
+    /// The incident.
+    Incident,
+    /// Text.
+    Text,
+    /// A whole number.
+    Number,
+    /// An instant.
+    Time,
+    /// A span of whole seconds.
+    Duration,
+    /// True or false.
+    Truth,
+    /// `null`, or what could not be resolved and has been complained about.
+    Nothing,
+}
+
+impl Type {
+    /// Whether it can stand in a message as it is.
+    pub(super) const fn is_printable(self) -> bool {
+        !matches!(
+            self,
+            Self::Root | Self::Entry | Self::Entries | Self::Rule | Self::Labels | Self::Incident
+        )
+    }
+
+    /// The word for it in a complaint, with its article.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Root => "everything in scope",
+            Self::Entry => "an entry",
+            Self::Entries => "a list of entries",
+            Self::Rule => "the rule",
+            Self::Labels => "a map of labels",
+            Self::Incident => "an incident",
+            Self::Text => "text",
+            Self::Number => "a number",
+            Self::Time => "an instant",
+            Self::Duration => "a span of time",
+            Self::Truth => "true or false",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
+/// One step along a path, resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A name of the outermost scope.
+    Root(Name),
+    /// A field of an entry.
+    Field(Field),
+    /// The rule's name.
+    RuleName,
+    /// The rule's labels.
+    RuleLabels,
+    /// A label, which a rule may lack.
+    Label(Box<str>),
+    /// Something about an incident.
+    Incident,
+    /// The entry at that place in the list, from 0.
+    Nth(usize),
+}
+
+/// The names of the outermost scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    /// The last of `entries`.
+    Entry,
+    /// The entries that are listed, oldest first.
+    Entries,
+    /// How many entries the message stands for.
+    Count,
+    /// How many of them are not listed.
+    More,
+    /// Why it is sent.
+    Reason,
+    /// The rule.
+    Rule,
+    /// The rule's severity.
+    Severity,
+    /// The incident, where there is one.
+    Incident,
+    /// The entry's source.
+    Source,
+    /// The receiver's name.
+    Receiver,
+    /// The notification's id.
+    Id,
+    /// A link to the notification, where a public address is configured.
+    Url,
+    /// What an alarm, a test or a summary says.
+    Message,
+    /// When the notification was decided.
+    Now,
+}
+
+const ROOT: &[(&str, Name, Type)] = &[
+    ("entry", Name::Entry, Type::Entry),
+    ("entries", Name::Entries, Type::Entries),
+    ("count", Name::Count, Type::Number),
+    ("more", Name::More, Type::Number),
+    ("reason", Name::Reason, Type::Text),
+    ("rule", Name::Rule, Type::Rule),
+    ("severity", Name::Severity, Type::Text),
+    ("incident", Name::Incident, Type::Incident),
+    ("source", Name::Source, Type::Text),
+    ("receiver", Name::Receiver, Type::Text),
+    ("id", Name::Id, Type::Text),
+    ("url", Name::Url, Type::Text),
+    ("message", Name::Message, Type::Text),
+    ("now", Name::Now, Type::Time),
+];
+
+const INCIDENT: &[(&str, Type)] = &[
+    ("since", Type::Time),
+    ("duration", Type::Duration),
+    ("count", Type::Number),
+    ("first_id", Type::Text),
+];
+
+/// The step that `segment` is on something of that type, and what it leads to. `None` where there
+/// is no such name.
+pub(super) fn step(from: Type, segment: &str) -> Option<(Step, Type)> {
+    match from {
+        Type::Root => ROOT
+            .iter()
+            .find(|(name, ..)| *name == segment)
+            .map(|&(_, name, leads_to)| (Step::Root(name), leads_to)),
+        Type::Entry => {
+            Field::by_name(segment).map(|field| (Step::Field(field), type_of_field(field)))
+        }
+        Type::Entries => segment.parse().ok().map(|index| (Step::Nth(index), Type::Entry)),
+        Type::Rule => match segment {
+            "name" => Some((Step::RuleName, Type::Text)),
+            "labels" => Some((Step::RuleLabels, Type::Labels)),
+            _ => None,
+        },
+        Type::Labels => Some((Step::Label(segment.into()), Type::Text)),
+        Type::Incident => INCIDENT
+            .iter()
+            .find(|(name, _)| *name == segment)
+            .map(|&(_, leads_to)| (Step::Incident, leads_to)),
+        _ => None,
+    }
+}
+
+/// The names that [`step`] knows on something of that type, in the order of documents. Empty where
+/// it has none, or where any will do.
+pub(super) fn known(of: Type) -> Vec<&'static str> {
+    match of {
+        Type::Root => ROOT.iter().map(|(name, ..)| *name).collect(),
+        Type::Entry => Field::ALL.iter().map(|field| field.name()).collect(),
+        Type::Rule => vec!["name", "labels"],
+        Type::Incident => INCIDENT.iter().map(|(name, _)| *name).collect(),
+        _ => Vec::new(),
+    }
+}
+
+const fn type_of_field(field: Field) -> Type {
+    match field.kind() {
+        FieldKind::Number => Type::Number,
+        FieldKind::Time => Type::Time,
+        _ => Type::Text,
+    }
+}
+
+/// The known name that was most likely meant.
+pub(super) fn nearest<'k>(
+    wrong: &str,
+    known: impl IntoIterator<Item = &'k str>,
+) -> Option<&'k str> {
+    let wrong = wrong.to_lowercase();
+    let most = (wrong.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&wrong, &name.to_lowercase()), name))
+        .filter(|(distance, _)| *distance <= most)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}

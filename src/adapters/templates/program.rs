@@ -1,0 +1,88 @@
+//! A template, checked and resolved: what is rendered is what was checked.
+//!
+//! `lint` makes it from the syntax tree, `eval` runs it. Every name has become a [`Step`] and every
+//! helper a [`Helper`], so nothing can be unknown while a message is rendered. Deliberately
+//! absent: source text; only offsets into it are kept, to place what goes wrong later.
+
+use super::{helpers::Helper, names::Step};
+
+/// What a template does, in order.
+pub(super) type Program = Vec<Op>;
+
+/// One thing that a template does.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Op {
+    /// Writes the template's own text. `at` is its offset in the source, in bytes.
+    Text { text: Box<str>, at: usize },
+    /// Writes a value. `at` is the offset of its tag.
+    Emit { expr: Expr, how: How, at: usize },
+    /// `if` and `unless`.
+    If { test: Expr, negate: bool, then: Program, otherwise: Program },
+    /// `each`.
+    Each { over: Expr, body: Program, otherwise: Program },
+    /// `with`.
+    With { what: Expr, body: Program, otherwise: Program },
+}
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// Escaped for the chat, then for JSON where the template is JSON.
+    Escaped,
+    /// For JSON only, where the template is JSON; else as it is.
+    Plain,
+    /// As a JSON value, its texts escaped for the chat.
+    Json,
+    /// As a JSON value, its texts as they are.
+    PlainJson,
+    /// As a mention, which is what the operator wrote and no entry's text.
+    Mention,
+}
+
+/// Something that has a value.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Expr {
+    /// What the template says.
+    Literal(Literal),
+    /// A path.
+    Path { base: Base, steps: Box<[Step]> },
+    /// A helper's result.
+    Call { helper: Helper, args: Box<[Expr]> },
+}
+
+/// What a template says literally.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Literal {
+    /// `null`.
+    Null,
+    /// `true`, `false`.
+    Truth(bool),
+    /// A whole number.
+    Number(i64),
+    /// Text.
+    Text(Box<str>),
+}
+
+/// Where a path begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Base {
+    /// The outermost scope.
+    Root,
+    /// What the block at that depth stands at, counted from outside, from 0.
+    Frame(usize),
+    /// Something about the pass of the `each` at that depth.
+    Local(usize, Local),
+}
+
+/// What an `each` says of its pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Local {
+    /// From 0.
+    Index,
+    /// Whether it is the first.
+    First,
+    /// Whether it is the last.
+    Last,
+    /// The label's name; the index in a list.
+    Key,
+}

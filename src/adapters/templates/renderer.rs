@@ -1,0 +1,181 @@
+//! The renderer that the engine uses: receivers by name, each with its type and template.
+//!
+//! Deliberately absent: which entries a message tells of, and when; that is decided before.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    DEFAULT, ReceiverType, TemplateProblem, Templates,
+    escape::{Chat, Sink},
+    form,
+    language::Language,
+    value::more,
+};
+use crate::{
+    domain::{entry::Entry, field::Field},
+    ports::{Context, Part, Payload, PayloadFormat, RenderError, RenderRequest, Renderer},
+};
+
+/// How messages are made for one receiver.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its type.
+    pub kind: ReceiverType,
+    /// Its template; `None` leaves it to [`DEFAULT`].
+    pub template: Option<Arc<str>>,
+}
+
+/// Renders for a set of receivers.
+#[derive(Debug)]
+pub struct MessageRenderer {
+    templates: Arc<Templates>,
+    targets: BTreeMap<Arc<str>, Target>,
+}
+
+impl MessageRenderer {
+    /// A renderer for those receivers, by name.
+    ///
+    /// # Errors
+    /// A receiver's template does not exist for its type; all such, in the order of the receivers.
+    pub fn new(
+        templates: Arc<Templates>,
+        targets: BTreeMap<Arc<str>, Target>,
+    ) -> Result<Self, Vec<TemplateProblem>> {
+        let problems: Vec<_> = targets
+            .values()
+            .filter_map(|target| {
+                let name = target.template.as_deref().unwrap_or(DEFAULT);
+                templates.check_use(name, target.kind).err()
+            })
+            .collect();
+        if problems.is_empty() { Ok(Self { templates, targets }) } else { Err(problems) }
+    }
+
+    fn target(&self, name: &str) -> Option<&Target> {
+        self.targets.get(name)
+    }
+
+    fn template<'n>(&self, request: &RenderRequest<'n>, target: &'n Target) -> &'n str {
+        request.template.or(target.template.as_deref()).unwrap_or(DEFAULT)
+    }
+}
+
+impl Renderer for MessageRenderer {
+    fn render(&self, request: &RenderRequest<'_>) -> Result<Vec<Part>, RenderError> {
+        let Some(target) = self.target(request.receiver) else {
+            return Err(RenderError(format!("there is no receiver `{}`", request.receiver)));
+        };
+        let name = self.template(request, target);
+        self.templates.preview(name, target.kind, request.receiver, request.context)
+    }
+
+    fn plain(&self, request: &RenderRequest<'_>, problem: &str) -> Part {
+        let target = self.target(request.receiver);
+        let kind = target.map_or(ReceiverType::Webhook, |target| target.kind);
+        let name = target.map_or(DEFAULT, |target| self.template(request, target));
+        let language = Language::of(name);
+        if kind == ReceiverType::Webhook {
+            return plain_json(request.context, problem);
+        }
+        let chat = if kind == ReceiverType::Slack { Chat::Slack } else { Chat::Wecom };
+        form::plain(kind, &plain_text(request.context, problem, chat, language), language)
+    }
+}
+
+/// The most characters of one text in a plain message.
+const LONGEST: usize = 300;
+
+/// What happened, in a few lines without any markup.
+fn plain_text(context: &Context<'_>, problem: &str, chat: Chat, language: Language) -> String {
+    let english = language == Language::English;
+    let mut sink = Sink::new(chat, false, usize::MAX);
+    let mut short = |text: &str| {
+        let cut: String = text.chars().take(LONGEST).collect();
+        sink.value(&cut, false, true);
+        if cut.len() < text.len() {
+            sink.value("…", false, false);
+        }
+    };
+    short(if context.rule.is_empty() { "triggerbell" } else { context.rule });
+    short(": ");
+    short(context.reason.name());
+    if context.count > 1 {
+        short(&format!(" × {}", context.count));
+    }
+    if let Some(message) = context.message {
+        short(" · ");
+        short(message);
+    }
+    if let Some(entry) = context.entries.last() {
+        short(" · ");
+        short(entry.repo());
+        for (before, field) in [
+            (":", Field::Tag),
+            (" → ", Field::Service),
+            (" · ", Field::ReturnCode),
+            (" ", Field::ReturnMsg),
+        ] {
+            if let Some(text) = entry.text(field).filter(|text| !text.is_empty()) {
+                short(before);
+                short(&text);
+            }
+        }
+    }
+    sink.literal("\n");
+    let says = if english {
+        "The template failed, so this is the short form: "
+    } else {
+        "模板渲染失败，以下为简要内容："
+    };
+    sink.literal(says);
+    let cut: String = problem.chars().take(LONGEST).collect();
+    sink.value(&cut, false, true);
+    sink.literal("\n");
+    sink.literal(&context.id.to_string());
+    sink.into_string()
+}
+
+/// The webhook's body of the API (design 2.6), made without a template, with the problem in it.
+fn plain_json(context: &Context<'_>, problem: &str) -> Part {
+    let entries: Vec<Value> = context.entries.iter().map(|entry| fields(entry)).collect();
+    let body = json!({
+        "type": format!("trigger.{}", context.reason),
+        "timestamp": context.now.to_string(),
+        "data": {
+            "id": context.id,
+            "rule": context.rule,
+            "severity": context.severity,
+            "reason": context.reason,
+            "labels": context.labels,
+            "count": context.count,
+            "more": more(context),
+            "entry": entries.last(),
+            "entries": entries,
+            "incident": null,
+            "message": context.message.map(short),
+            "problem": short(problem),
+        },
+    });
+    Part { payload: Payload { format: PayloadFormat::Json, body: body.to_string() } }
+}
+
+fn fields(entry: &Entry) -> Value {
+    let value = |field: &Field| {
+        let value = match entry.value(*field)? {
+            crate::domain::entry::Value::Number(number) => number.into(),
+            _ => short(&entry.text(*field)?).into(),
+        };
+        Some((field.name().to_owned(), value))
+    };
+    Value::Object(Field::ALL.iter().filter_map(value).collect::<Map<_, _>>())
+}
+
+fn short(text: &str) -> String {
+    let mut cut: String = text.chars().take(LONGEST).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    cut
+}

@@ -1,0 +1,112 @@
+//! One compiled template and the run of it.
+
+use std::sync::Arc;
+
+use super::{
+    ReceiverType, Settings,
+    escape::Chat,
+    eval::{Run, TooMuch, Trace},
+    form,
+    language::Language,
+    program::Program,
+    value::Scope,
+};
+use crate::{
+    domain::limit,
+    ports::{Context, Part, RenderError},
+};
+
+/// How many characters of one foreign text a message holds. A message that gets longer than may
+/// be is made again with fewer.
+const LONGEST_TEXTS: [usize; 3] = [64 * 1024, 2_048, 256];
+
+/// A checked template. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Compiled(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: Box<str>,
+    json: bool,
+    language: Language,
+    program: Program,
+}
+
+impl Compiled {
+    /// A template of that name, from that file.
+    pub(super) fn new(name: &str, path: &str, json: bool, program: Program) -> Self {
+        let language = Language::of(name);
+        Self(Arc::new(Inner { path: path.into(), json, language, program }))
+    }
+
+    /// The file, for people.
+    pub(super) fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    /// Whether its output is JSON.
+    pub(super) fn is_json(&self) -> bool {
+        self.0.json
+    }
+
+    /// Renders a message as the receiver gets it.
+    ///
+    /// # Errors
+    /// It came out too long in every way, or as JSON that is none.
+    pub(super) fn render(
+        &self,
+        kind: ReceiverType,
+        receiver: &str,
+        context: &Context<'_>,
+        settings: &Settings,
+    ) -> Result<Vec<Part>, RenderError> {
+        for longest in LONGEST_TEXTS {
+            match self.write(kind, receiver, context, settings, longest, None) {
+                Ok(text) => {
+                    return form::parts(kind, self.0.json, text, self.0.language)
+                        .map_err(|problem| RenderError(format!("{}: {problem}", self.path())));
+                }
+                Err(TooMuch::Output) => {}
+                Err(TooMuch::Passes) => {
+                    let path = self.path();
+                    return Err(RenderError(format!("{path}: its `each` blocks go on too long")));
+                }
+            }
+        }
+        let most = limit::webhook::BODY;
+        Err(RenderError(format!("{}: the message is longer than {most} bytes", self.path())))
+    }
+
+    /// What the template writes, before it takes the receiver's form.
+    pub(super) fn write(
+        &self,
+        kind: ReceiverType,
+        receiver: &str,
+        context: &Context<'_>,
+        settings: &Settings,
+        longest: usize,
+        trace: Option<&mut Trace>,
+    ) -> Result<String, TooMuch> {
+        let scope = Scope {
+            context,
+            receiver,
+            zone: &settings.zone,
+            public_url: settings.public_url.as_deref(),
+            language: self.0.language,
+            longest,
+        };
+        let run = Run::new(&scope, chat(kind), self.0.json, limit::webhook::BODY);
+        match trace {
+            Some(trace) => run.traced(trace).finish(&self.0.program),
+            None => run.finish(&self.0.program),
+        }
+    }
+}
+
+const fn chat(kind: ReceiverType) -> Chat {
+    match kind {
+        ReceiverType::Slack => Chat::Slack,
+        ReceiverType::Wecom => Chat::Wecom,
+        ReceiverType::Webhook => Chat::Machine,
+    }
+}
