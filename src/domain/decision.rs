@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{
     entry::Entry,
     notification::{HeldBy, Intent, Key, NotificationId, Reason},
-    rule::{Mode, Notify, RuleSet},
+    rule::{Mode, Notify, Rule, RuleSet, Scratch},
 };
 
 /// What happened.
@@ -28,6 +28,8 @@ pub enum Input<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct State {
     records: std::collections::BTreeMap<String, Vec<u8>>,
+    /// Working memory, worth nothing but time: it is not part of what is remembered.
+    scratch: Scratch,
 }
 
 /// A change of [`State`], to be committed together with the cursor.
@@ -50,7 +52,7 @@ pub enum StateChange {
 impl State {
     /// The state that these committed records hold.
     pub fn from_records(records: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
-        Self { records: records.into_iter().collect() }
+        Self { records: records.into_iter().collect(), scratch: Scratch::default() }
     }
 
     /// Makes a change.
@@ -80,37 +82,55 @@ pub struct Effects {
 /// Decides. Changes `state` in place; the caller commits [`Effects::changes`] and, where that
 /// fails, builds the state again from what was committed.
 pub fn decide(rules: &RuleSet, state: &mut State, input: Input<'_>, now: Timestamp) -> Effects {
-    let _ = state;
     let mut effects = Effects::default();
-    let Input::Entry(entry) = input else {
-        return effects;
-    };
-    let mut matching = Vec::new();
-    rules.matching(entry, now, &mut matching);
-    for index in matching {
-        let rule = &rules.rules()[index];
-        effects.matched.push(index);
-        let key = Key::of(&rule.name, &rule.by, entry);
-        let reason = match rule.notify {
-            Notify::Every => Reason::Matched,
-        };
-        let held_by = (rule.mode == Mode::Shadow).then_some(HeldBy::Shadow);
-        for receiver in &rule.send_to {
-            effects.intents.push(Intent {
-                id: NotificationId::of(entry, &rule.name, receiver, reason, 0),
-                rule: rule.name.clone(),
-                receiver: receiver.clone(),
-                reason,
-                severity: rule.severity,
-                key: key.clone(),
-                entries: vec![entry.id],
-                count: 1,
-                held_by,
-            });
-        }
-        if rule.stop && rule.mode == Mode::Live {
-            break;
-        }
+    match input {
+        Input::Entry(entry) => decide_entry(rules, state, entry, now, &mut effects),
+        // Nothing is timed yet.
+        Input::Tick => {}
     }
     effects
+}
+
+/// What an entry leads to. One that revises an earlier is decided like any other: its identity is
+/// new, and so are the ids of what it causes.
+fn decide_entry(
+    rules: &RuleSet,
+    state: &mut State,
+    entry: &Entry,
+    now: Timestamp,
+    effects: &mut Effects,
+) {
+    rules.matching(&mut state.scratch, entry, now, &mut effects.matched);
+    let last = effects.matched.iter().position(|&index| rules.rules()[index].ends_looking());
+    if let Some(last) = last {
+        effects.matched.truncate(last + 1);
+    }
+    for &index in &effects.matched {
+        let rule = &rules.rules()[index];
+        match rule.notify {
+            Notify::Every => tell(rule, entry, Reason::Matched, &mut effects.intents),
+        }
+    }
+}
+
+/// The first hold that applies to what a rule tells, in the order that the module's head gives.
+fn held_by(rule: &Rule) -> Option<HeldBy> {
+    (rule.mode == Mode::Shadow).then_some(HeldBy::Shadow)
+}
+
+/// A message about one entry for each of the rule's receivers.
+fn tell(rule: &Rule, entry: &Entry, reason: Reason, intents: &mut Vec<Intent>) {
+    let key = Key::of(&rule.name, &rule.by, entry);
+    let held_by = held_by(rule);
+    intents.extend(rule.send_to.iter().map(|receiver| Intent {
+        id: NotificationId::of(entry, &rule.name, receiver, reason, 0),
+        rule: rule.name.clone(),
+        receiver: receiver.clone(),
+        reason,
+        severity: rule.severity,
+        key: key.clone(),
+        entries: vec![entry.id],
+        count: 1,
+        held_by,
+    }));
 }

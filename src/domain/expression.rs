@@ -90,6 +90,11 @@ impl Glob {
     pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
+
+    /// What it is compiled from.
+    pub(super) fn expression(&self) -> &Arc<Expression> {
+        &self.0
+    }
 }
 
 impl Pattern {
@@ -109,6 +114,11 @@ impl Pattern {
     /// Whether it matches the whole text.
     pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
+    }
+
+    /// What it is compiled from.
+    pub(super) fn expression(&self) -> &Arc<Expression> {
+        &self.0
     }
 }
 
@@ -210,6 +220,26 @@ impl Expression {
         self.compiled.get_or_init(|| self.compile()).is_match(text)
     }
 
+    /// As it was written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The one text that it matches, where there is but one.
+    pub(super) fn literal(&self) -> Option<String> {
+        match self.checked().into_kind() {
+            HirKind::Empty => Some(String::new()),
+            HirKind::Literal(literal) => String::from_utf8(literal.0.into_vec()).ok(),
+            _ => None,
+        }
+    }
+
+    /// The expression, anchored, cut down to ASCII: on a text that is all ASCII it matches exactly
+    /// what the whole expression does, and it is many times smaller.
+    pub(super) fn ascii(&self) -> Hir {
+        anchor(to_ascii(self.checked()))
+    }
+
     fn parse(&self) -> Result<Hir, PatternError> {
         let mut parser = regex_syntax::ParserBuilder::new();
         parser.nest_limit(NEST_LIMIT);
@@ -275,6 +305,46 @@ fn weight(hir: &Hir) -> usize {
             parts.iter().map(weight).fold(0, usize::saturating_add)
         }
     }
+}
+
+/// What is left of an expression when every character of the text is ASCII.
+fn to_ascii(hir: Hir) -> Hir {
+    match hir.into_kind() {
+        HirKind::Empty => Hir::empty(),
+        HirKind::Literal(literal) if literal.0.is_ascii() => Hir::literal(literal.0),
+        HirKind::Literal(_) => Hir::fail(),
+        HirKind::Class(mut class) => {
+            match &mut class {
+                Class::Unicode(class) => class.intersect(&ascii_class()),
+                Class::Bytes(class) => {
+                    let ascii = regex_syntax::hir::ClassBytesRange::new(0, 0x7f);
+                    class.intersect(&regex_syntax::hir::ClassBytes::new([ascii]));
+                }
+            }
+            Hir::class(class)
+        }
+        HirKind::Look(look) => Hir::look(match look {
+            Look::WordUnicode => Look::WordAscii,
+            Look::WordUnicodeNegate => Look::WordAsciiNegate,
+            Look::WordStartUnicode => Look::WordStartAscii,
+            Look::WordEndUnicode => Look::WordEndAscii,
+            Look::WordStartHalfUnicode => Look::WordStartHalfAscii,
+            Look::WordEndHalfUnicode => Look::WordEndHalfAscii,
+            other => other,
+        }),
+        HirKind::Repetition(mut repetition) => {
+            repetition.sub = Box::new(to_ascii(*repetition.sub));
+            Hir::repetition(repetition)
+        }
+        HirKind::Capture(capture) => to_ascii(*capture.sub),
+        HirKind::Concat(parts) => Hir::concat(parts.into_iter().map(to_ascii).collect()),
+        HirKind::Alternation(parts) => Hir::alternation(parts.into_iter().map(to_ascii).collect()),
+    }
+}
+
+fn ascii_class() -> regex_syntax::hir::ClassUnicode {
+    let ascii = regex_syntax::hir::ClassUnicodeRange::new('\0', '\x7f');
+    regex_syntax::hir::ClassUnicode::new([ascii])
 }
 
 #[cfg(test)]

@@ -36,16 +36,17 @@ struct Translation<'a> {
     regex: String,
     /// Where each open `{` stands.
     open: Vec<usize>,
-    /// The character before the next.
+    /// The last character taken.
     previous: Option<char>,
 }
 
 impl Translation<'_> {
     fn run(&mut self) -> Result<(), PatternError> {
         while let Some((at, character)) = self.chars.next() {
+            let previous = self.previous.replace(character);
             match character {
                 '?' => self.regex.push_str("[^/]"),
-                '*' => self.stars(),
+                '*' => self.stars(previous),
                 '[' => self.class(at)?,
                 '{' => self.open_alternatives(at)?,
                 ',' if !self.open.is_empty() => self.regex.push('|'),
@@ -59,7 +60,6 @@ impl Translation<'_> {
                 },
                 other => self.literal(other),
             }
-            self.previous = Some(character);
         }
         match self.open.pop() {
             None => Ok(()),
@@ -71,7 +71,8 @@ impl Translation<'_> {
     }
 
     /// One `*` stops at `/`; more do not, and where they are a whole segment they may be none.
-    fn stars(&mut self) {
+    /// `previous` is what stands before.
+    fn stars(&mut self, previous: Option<char>) {
         let mut stars = 1;
         while self.chars.next_if(|&(_, character)| character == '*').is_some() {
             stars += 1;
@@ -81,12 +82,13 @@ impl Translation<'_> {
             return;
         }
         let nested = !self.open.is_empty();
-        let starts_segment = match self.previous {
+        let starts_segment = match previous {
             None | Some('/') => true,
             Some('{' | ',') => nested,
             Some(_) => false,
         };
         if starts_segment && self.chars.next_if(|&(_, character)| character == '/').is_some() {
+            self.previous = Some('/');
             self.regex.push_str("(?:.*/)?");
         } else {
             self.regex.push_str(".*");

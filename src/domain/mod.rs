@@ -10,6 +10,7 @@ pub mod field;
 pub mod clause;
 pub mod expression;
 mod glob;
+mod matcher;
 pub mod rule;
 pub mod verdict;
 mod wording;

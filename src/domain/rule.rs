@@ -1,6 +1,7 @@
 //! Rules, checked, and the rule set that matches them.
 //!
-//! Deliberately absent: files and YAML (`config`), and what a match leads to (`decision`).
+//! Deliberately absent: files and YAML (`config`), how matching is made fast (`matcher`), and what a
+//! match leads to (`decision`).
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,9 +11,12 @@ use super::{
     clause::Clause,
     entry::Entry,
     field::Field,
+    matcher::Matcher,
     notification::words,
-    verdict::{Truth, Verdict},
+    verdict::{Followed, RuleExplanation, Verdict},
 };
+
+pub use super::matcher::Scratch;
 
 words! {
     /// How grave a rule says its alerts are, gravest last.
@@ -91,16 +95,36 @@ pub struct Origin {
     pub line: u32,
 }
 
+impl Rule {
+    /// Whether a match of this rule ends the looking: a rule in shadow changes nothing for others.
+    pub const fn ends_looking(&self) -> bool {
+        self.stop && matches!(self.mode, Mode::Live)
+    }
+}
+
 /// Rules in the order in which they are looked at, compiled for matching.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RuleSet {
     rules: Vec<Rule>,
+    matcher: Arc<Matcher>,
+}
+
+impl Default for RuleSet {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
 }
 
 impl RuleSet {
-    /// Compiles a set. The rules' names are unique.
-    pub fn new(rules: Vec<Rule>) -> Self {
-        Self { rules }
+    /// Compiles a set. The rules' names are unique. A receiver that a rule lists twice is told once.
+    pub fn new(mut rules: Vec<Rule>) -> Self {
+        for rule in &mut rules {
+            let mut seen = std::collections::BTreeSet::new();
+            rule.send_to.retain(|receiver| seen.insert(receiver.clone()));
+        }
+        let clauses: Vec<_> = rules.iter().map(|rule| &rule.matches).collect();
+        let matcher = Arc::new(Matcher::new(&clauses));
+        Self { rules, matcher }
     }
 
     /// The rules in their order.
@@ -108,19 +132,47 @@ impl RuleSet {
         &self.rules
     }
 
-    /// The indexes of the rules whose match is true, ascending, without regard to `stop`.
-    pub fn matching(&self, entry: &Entry, now: Timestamp, out: &mut Vec<usize>) {
-        out.clear();
-        for (index, rule) in self.rules.iter().enumerate() {
-            if rule.matches.evaluate(entry, now) == Truth::True {
-                out.push(index);
-            }
-        }
+    /// Writes to `out` the indexes of the rules whose match is true, ascending, without regard to
+    /// `stop`: what [`Clause::evaluate`] says of each, at a cost that hardly grows with their
+    /// number. `scratch` is best the one of the last call.
+    pub fn matching(
+        &self,
+        scratch: &mut Scratch,
+        entry: &Entry,
+        now: Timestamp,
+        out: &mut Vec<usize>,
+    ) {
+        self.matcher.matching(|index| &self.rules[index].matches, entry, now, scratch, out);
     }
 
     /// What the rule at `index` says of an entry, and which clause decided.
     pub fn verdict(&self, index: usize, entry: &Entry, now: Timestamp) -> Verdict {
         let clause = &self.rules[index].matches;
         Verdict { truth: clause.evaluate(entry, now), decided_by: clause.decided_by(entry, now) }
+    }
+
+    /// What every rule says of an entry, in their order, down to each clause.
+    pub fn explain(&self, entry: &Entry, now: Timestamp) -> Vec<RuleExplanation> {
+        let mut stopped_by: Option<Arc<str>> = None;
+        let mut explanations = Vec::with_capacity(self.rules.len());
+        for (index, rule) in self.rules.iter().enumerate() {
+            let verdict = self.verdict(index, entry, now);
+            let decides = verdict.matched() && stopped_by.is_none();
+            explanations.push(RuleExplanation {
+                rule: rule.name.clone(),
+                verdict,
+                clauses: rule.matches.reports(entry, now),
+                stopped_by: stopped_by.clone(),
+                followed: decides.then(|| Followed {
+                    mode: rule.mode,
+                    send_to: rule.send_to.clone(),
+                    stopped: rule.ends_looking(),
+                }),
+            });
+            if decides && rule.ends_looking() {
+                stopped_by = Some(rule.name.clone());
+            }
+        }
+        explanations
     }
 }

@@ -1,6 +1,12 @@
-//! Whether a rule matched an entry, and which clause decided.
+//! Whether a rule matched an entry, which clause decided, and what there is to say of all rules.
+//!
+//! Values only. Deliberately absent: how they are come by (`clause`, `rule`).
+
+use std::sync::Arc;
 
 use serde::Serialize;
+
+use super::rule::Mode;
 
 /// The three values of a clause. On a field that the entry lacks a clause is unknown, which
 /// `not`, `any` and `all` keep and which does not match.
@@ -77,4 +83,32 @@ pub struct ClauseReport {
     pub seen: Option<String>,
     /// Its value.
     pub truth: Truth,
+}
+
+/// What one rule of a set said of an entry, down to each clause: `explain`, and the API's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RuleExplanation {
+    /// The rule's name.
+    pub rule: Arc<str>,
+    /// Whether it matched, and which clause decided where it did not.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Every clause, in the order written.
+    pub clauses: Vec<ClauseReport>,
+    /// The earlier rule whose match ended the looking, so that this rule, whatever its verdict, was
+    /// not asked.
+    pub stopped_by: Option<Arc<str>>,
+    /// What followed; `None` where the rule did not match or was not asked.
+    pub followed: Option<Followed>,
+}
+
+/// What followed from a match.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Followed {
+    /// Whether messages are sent, or only recorded.
+    pub mode: Mode,
+    /// The receivers they are for.
+    pub send_to: Vec<Arc<str>>,
+    /// Whether the looking ended here.
+    pub stopped: bool,
 }

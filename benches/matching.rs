@@ -1,0 +1,240 @@
+//! How many entries a second the rules alone take, on one core.
+//!
+//! `cargo bench --bench matching` prints a table; `-- --json PATH` writes the same as JSON. The
+//! first three rows are the mix of design.md section 7: rules over 40 repository globs, 25 tag
+//! patterns and 30 services, every tag unique. The rest are rule sets that are hard on purpose.
+
+use std::{
+    error::Error,
+    hint::black_box,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use triggerbell::domain::{
+    clause::{Clause, Test},
+    entry::{Entry, EntryId, Row, WallTime},
+    expression::Expressions,
+    field::Field,
+    rule::{DEFAULT_BY, Mode, Notify, Origin, Rule, RuleSet, Scratch, Severity},
+    verdict::Truth,
+};
+
+/// Entries in a round; each has a tag of its own.
+const ENTRIES: usize = 200_000;
+
+/// How long a measurement lasts at least.
+const AT_LEAST: Duration = Duration::from_millis(1500);
+
+type Failure = Box<dyn Error>;
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let json = arguments.iter().position(|one| one == "--json").map(|at| &arguments[at + 1]);
+    let entries = mixed_entries();
+    let mut results = vec![
+        measure("mix", 3, mixed_rules, &entries)?,
+        measure("mix", 1_000, mixed_rules, &entries)?,
+        measure("mix", 10_000, mixed_rules, &entries)?,
+        measure("mix, tags in Chinese", 1_000, mixed_rules, &chinese_entries())?,
+        measure("tag patterns distinct by prefix", 10_000, distinct_prefixes, &entries)?,
+        measure("tag patterns distinct within", 10_000, distinct_infixes, &entries)?,
+        measure("any across fields", 1_000, any_across_fields, &entries)?,
+    ];
+    results.push(measure_naively(&entries)?);
+    if let Some(path) = json {
+        std::fs::write(path, serde_json::to_string_pretty(&results)?)?;
+    }
+    Ok(())
+}
+
+/// Compiles a rule set and matches entries until the time is up.
+fn measure(
+    name: &str,
+    count: usize,
+    clauses: fn(usize, &mut Expressions) -> Result<Clause, Failure>,
+    entries: &[Entry],
+) -> Result<serde_json::Value, Failure> {
+    let resident_before = resident_bytes()?;
+    let start = Instant::now();
+    let rules = rule_set(count, clauses)?;
+    let compile = start.elapsed();
+    let (mut scratch, mut found, mut matches) = (Scratch::default(), Vec::new(), 0_usize);
+    let (mut taken, start) = (0, Instant::now());
+    'rounds: loop {
+        for chunk in entries.chunks(500) {
+            for entry in chunk {
+                rules.matching(&mut scratch, black_box(entry), Timestamp::UNIX_EPOCH, &mut found);
+                matches += black_box(&found).len();
+            }
+            taken += chunk.len();
+            if start.elapsed() >= AT_LEAST {
+                break 'rounds;
+            }
+        }
+    }
+    let per_second = taken as f64 / start.elapsed().as_secs_f64();
+    let resident = resident_bytes()?.saturating_sub(resident_before);
+    Ok(report(name, count, per_second, compile, resident, matches as f64 / taken as f64))
+}
+
+/// The same work said naively, for scale.
+fn measure_naively(entries: &[Entry]) -> Result<serde_json::Value, Failure> {
+    let rules = rule_set(1_000, mixed_rules)?;
+    let (mut taken, mut matches, start) = (0, 0, Instant::now());
+    for entry in entries {
+        let holds = |rule: &&Rule| {
+            rule.matches.evaluate(black_box(entry), Timestamp::UNIX_EPOCH) == Truth::True
+        };
+        matches += rules.rules().iter().filter(holds).count();
+        taken += 1;
+        if start.elapsed() >= AT_LEAST {
+            break;
+        }
+    }
+    let per_second = f64::from(taken) / start.elapsed().as_secs_f64();
+    Ok(report(
+        "mix, naively",
+        1_000,
+        per_second,
+        Duration::ZERO,
+        0,
+        matches as f64 / f64::from(taken),
+    ))
+}
+
+fn report(
+    name: &str,
+    rules: usize,
+    per_second: f64,
+    compile: Duration,
+    resident: u64,
+    matches: f64,
+) -> serde_json::Value {
+    let (compile_ms, mib) = (compile.as_secs_f64() * 1e3, resident as f64 / f64::from(1 << 20));
+    println!(
+        "{name:<32} {rules:>6} rules {per_second:>12.0} entries/s {compile_ms:>8.1} ms to compile \
+         {mib:>6.1} MiB {matches:>6.2} matches each"
+    );
+    serde_json::json!({
+        "name": name, "rules": rules, "entries_per_s": per_second, "compile_ms": compile_ms,
+        "resident_bytes": resident, "matches_per_entry": matches,
+    })
+}
+
+fn rule_set(
+    count: usize,
+    clauses: fn(usize, &mut Expressions) -> Result<Clause, Failure>,
+) -> Result<RuleSet, Failure> {
+    let mut expressions = Expressions::default();
+    let receiver: Arc<str> = "ops".into();
+    let rules: Result<Vec<_>, Failure> = (0..count)
+        .map(|index| {
+            Ok(Rule {
+                name: format!("rule-{index}").into(),
+                matches: clauses(index, &mut expressions)?,
+                severity: Severity::Error,
+                labels: Default::default(),
+                send_to: vec![receiver.clone()],
+                template: None,
+                notify: Notify::Every,
+                by: DEFAULT_BY.to_vec(),
+                stop: false,
+                mode: Mode::Live,
+                origin: Origin::default(),
+            })
+        })
+        .collect();
+    Ok(RuleSet::new(rules?))
+}
+
+fn glob(field: Field, text: &str, expressions: &mut Expressions) -> Result<Clause, Failure> {
+    Ok(Clause::test(field, "match.field", Test::Glob(vec![expressions.glob(text)?])))
+}
+
+fn regex(field: Field, text: &str, expressions: &mut Expressions) -> Result<Clause, Failure> {
+    Ok(Clause::test(field, "match.field", Test::Regex(vec![expressions.pattern(text)?])))
+}
+
+/// The mix of the design: any three thousandth of the combinations, spread evenly.
+fn mixed_rules(index: usize, expressions: &mut Expressions) -> Result<Clause, Failure> {
+    let (repo, tag, service) = (index % 40, (index / 40) % 25, (index + index / 1000) % 30);
+    let tag = match tag % 5 {
+        0 => format!(r"v{}\.\d+\.\d+", tag / 5),
+        1 => format!(r"release-{}-\d{{6}}-[0-9a-f]+", tag / 5),
+        2 => format!(r".*-rc{}", tag / 5),
+        3 => format!(r"(main|develop|hotfix)-{}-.+", tag / 5),
+        _ => format!(r"\w+_{}\d*", tag / 5),
+    };
+    Ok(Clause::All(vec![
+        glob(Field::Repo, &format!("team{repo}/*"), expressions)?,
+        regex(Field::Tag, &tag, expressions)?,
+        glob(Field::Service, &format!("service-{service}"), expressions)?,
+    ]))
+}
+
+fn distinct_prefixes(index: usize, expressions: &mut Expressions) -> Result<Clause, Failure> {
+    regex(Field::Tag, &format!(r"v{}\.{}\.\d+", index % 100, index / 100), expressions)
+}
+
+fn distinct_infixes(index: usize, expressions: &mut Expressions) -> Result<Clause, Failure> {
+    regex(Field::Tag, &format!(r".*-{index}-[a-z]+\d*"), expressions)
+}
+
+fn any_across_fields(index: usize, expressions: &mut Expressions) -> Result<Clause, Failure> {
+    Ok(Clause::Any(vec![
+        mixed_rules(index, expressions)?,
+        glob(Field::Namespace, &format!("namespace-{index}"), expressions)?,
+    ]))
+}
+
+/// Entries whose tags are all different, each of one of the mix's shapes.
+fn mixed_entries() -> Vec<Entry> {
+    let mut random = fastrand::Rng::with_seed(7);
+    (0..ENTRIES)
+        .map(|index| {
+            let digit = random.usize(..5);
+            let tag = match random.usize(..5) {
+                0 => format!("v{digit}.{}.{index}", random.usize(..100)),
+                1 => format!("release-{digit}-202611-{index:07x}"),
+                2 => format!("build{index}-rc{digit}"),
+                3 => format!("main-{digit}-{index}-fix"),
+                _ => format!("nightly_{digit}{index}"),
+            };
+            entry(&mut random, tag)
+        })
+        .collect()
+}
+
+fn chinese_entries() -> Vec<Entry> {
+    let mut random = fastrand::Rng::with_seed(7);
+    (0..ENTRIES / 10).map(|index| entry(&mut random, format!("构建{index}-rc1"))).collect()
+}
+
+fn entry(random: &mut fastrand::Rng, tag: String) -> Entry {
+    let mut row = Row::at(WallTime(0), Timestamp::UNIX_EPOCH);
+    let (repo, image) = (random.usize(..40), random.usize(..50));
+    row.repo = Some(format!("team{repo}/image-{image}").into());
+    row.tag = Some(tag.into());
+    row.service = Some(format!("service-{}", random.usize(..30)).into());
+    row.namespace = Some("default".into());
+    row.cluster_id = Some("cls-666666".into());
+    row.return_code = Some(1);
+    Entry {
+        id: EntryId([0; 16]),
+        identity: row.identity(),
+        ordinal: 0,
+        revises: false,
+        source: "shop".into(),
+        asked_repo: "team/asked".into(),
+        row,
+    }
+}
+
+/// The resident memory of this process.
+fn resident_bytes() -> Result<u64, Failure> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: u64 = statm.split_whitespace().nth(1).ok_or("statm is short")?.parse()?;
+    Ok(pages * 4096)
+}
