@@ -59,7 +59,7 @@ pub enum Unread {
 /// # Errors
 /// The text is a refusal, or not an answer.
 pub fn decode_page(answer: &str, zone: &TimeZone) -> Result<Page, Unread> {
-    let answer = Answer::read(answer, MAX_ROWS)?;
+    let answer = Answer::read(answer, Origin::Wire)?;
     let mut page = Page {
         rows: Vec::with_capacity(answer.rows.len()),
         len: u32::try_from(answer.rows.len()).unwrap_or(u32::MAX),
@@ -76,6 +76,25 @@ pub fn decode_page(answer: &str, zone: &TimeZone) -> Result<Page, Unread> {
     Ok(page)
 }
 
+/// Where an answer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Origin {
+    /// A service.
+    #[default]
+    Wire,
+    /// A person's file: of any length, and lists as our own API exports them (`items`) count too.
+    File,
+}
+
+impl Origin {
+    const fn max_rows(self) -> usize {
+        match self {
+            Self::Wire => MAX_ROWS,
+            Self::File => usize::MAX,
+        }
+    }
+}
+
 /// A successful answer, its rows not yet read.
 #[derive(Debug)]
 pub(super) struct Answer<'a> {
@@ -85,9 +104,9 @@ pub(super) struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// Takes the envelope off, if it holds no more than so many rows.
-    pub(super) fn read(text: &'a str, max_rows: usize) -> Result<Self, Unread> {
-        let mut parts = Parts { max_rows, ..Parts::default() };
+    /// Takes the envelope off.
+    pub(super) fn read(text: &'a str, origin: Origin) -> Result<Self, Unread> {
+        let mut parts = Parts { origin, ..Parts::default() };
         let mut reader = serde_json::Deserializer::from_str(text);
         Level { place: Place::Top, parts: &mut parts }
             .deserialize(&mut reader)
@@ -100,7 +119,9 @@ impl<'a> Answer<'a> {
 /// What was found in an answer, wherever it stood.
 #[derive(Debug, Default)]
 struct Parts<'a> {
-    max_rows: usize,
+    origin: Origin,
+    /// The list stood under `items`, as in an export of ours, which has no code.
+    exported: bool,
     /// The 2.0 envelope's `code`.
     code: Option<Scalar<'a>>,
     code_desc: Option<Cow<'a, str>>,
@@ -126,7 +147,7 @@ impl<'a> Parts<'a> {
             }));
         }
         match &self.code {
-            None | Some(Scalar::Null) if self.response => {}
+            None | Some(Scalar::Null) if self.response || self.exported => {}
             None | Some(Scalar::Null) => {
                 let problem = self.problem.unwrap_or_else(|| {
                     "the answer is not the API's: it has neither a code nor a Response".to_owned()
@@ -234,6 +255,9 @@ impl<'a> Level<'_, 'a> {
         } else if top && key.is("message") {
             self.parts.message = map.next_value::<Scalar<'a>>()?.into_text();
             Ok(())
+        } else if top && self.parts.origin == Origin::File && &*key.0 == "items" {
+            self.parts.exported = true;
+            map.next_value_seed(RowList(&mut *self.parts))
         } else if self.place == Place::Response && key.is("deprecatedWarning") {
             self.parts.deprecated = map.next_value::<Scalar<'a>>()?.into_text();
             Ok(())
@@ -331,7 +355,7 @@ impl<'a> Visitor<'a> for RowList<'_, 'a> {
         // The place that holds rows wins over one that holds none: both may be written.
         let mut rows = Vec::new();
         while let Some(row) = list.next_element::<&'a RawValue>()? {
-            if rows.len() == self.0.max_rows {
+            if rows.len() == self.0.origin.max_rows() {
                 return Err(A::Error::custom("it holds more rows than anyone asked for"));
             }
             rows.push(row);

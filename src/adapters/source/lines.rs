@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{
     cut,
-    decode::{Answer, bare_list},
+    decode::{Answer, Origin, bare_list},
     one_line,
     row::{RAW_LIMIT_BYTES, Reading, Shape, plain, rejected},
 };
@@ -167,7 +167,7 @@ impl Reader<'_> {
         if !problem.envelope {
             return self.reject(line, json, &problem.reason);
         }
-        match Answer::read(json, usize::MAX) {
+        match Answer::read(json, Origin::File) {
             Ok(answer) => self.rows(json, &answer.rows, line),
             Err(why) => self.reject(line, json, &format!("holds no rows: {why}")),
         }
