@@ -27,43 +27,50 @@ impl fmt::Display for Pace {
     }
 }
 
-/// The sends of the last window, oldest first. Kept with the lane, so that a restart does not
-/// grant a fresh allowance.
+/// The sends of the last window, oldest first, and those that are about to be made. Kept with the
+/// lane, so that a restart does not grant a fresh allowance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PaceLog {
     sent: VecDeque<Timestamp>,
+    reserved: u32,
 }
 
 impl PaceLog {
     /// A log of these sends, in any order.
     pub fn from_sends(mut sends: Vec<Timestamp>) -> Self {
         sends.sort_unstable();
-        Self { sent: sends.into() }
+        Self { sent: sends.into(), reserved: 0 }
     }
 
-    /// The remembered sends, oldest first.
-    pub fn sends(&self) -> impl Iterator<Item = Timestamp> + '_ {
-        self.sent.iter().copied()
+    /// The remembered sends, oldest first; those about to be made count as made at `now`.
+    pub fn sends(&self, now: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
+        self.sent.iter().copied().chain(std::iter::repeat_n(now, self.reserved as usize))
     }
 
-    /// How many may be sent at `now`.
+    /// How many more may be reserved at `now`.
     pub fn allowance(&mut self, pace: Pace, now: Timestamp) -> u32 {
         self.forget(pace, now);
-        pace.count.saturating_sub(u32::try_from(self.sent.len()).unwrap_or(u32::MAX))
+        let sent = u32::try_from(self.sent.len()).unwrap_or(u32::MAX);
+        pace.count.saturating_sub(sent.saturating_add(self.reserved))
     }
 
-    /// Notes `count` sends at `now`.
-    pub fn note(&mut self, count: u32, now: Timestamp) {
-        self.sent.extend(std::iter::repeat_n(now, count as usize));
+    /// Sets `count` sends aside, which are about to be made.
+    pub fn reserve(&mut self, count: u32) {
+        self.reserved = self.reserved.saturating_add(count);
     }
 
-    /// Takes back the latest `count` sends, which were noted and then not made.
-    pub fn take_back(&mut self, count: u32) {
-        let keep = self.sent.len().saturating_sub(count as usize);
-        self.sent.truncate(keep);
+    /// Frees `count` reserved sends, which will not be made.
+    pub fn release(&mut self, count: u32) {
+        self.reserved = self.reserved.saturating_sub(count);
     }
 
-    /// When the next send is allowed: `now` where there is allowance already.
+    /// Notes that a reserved send is made at `now`.
+    pub fn note(&mut self, now: Timestamp) {
+        self.release(1);
+        self.sent.push_back(now);
+    }
+
+    /// When the next send is allowed, reserved ones apart: `now` where there is allowance already.
     pub fn next_allowed(&mut self, pace: Pace, now: Timestamp) -> Timestamp {
         self.forget(pace, now);
         let over = (self.sent.len() + 1).saturating_sub(pace.count as usize);

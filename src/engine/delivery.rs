@@ -247,7 +247,11 @@ impl Lane {
         let room = (self.settings.concurrency * 4).min(BATCH) - self.ready.len().min(BATCH);
         let Some(pace) = self.settings.pace else { return Claimable::Now(room.max(1)) };
         match self.pace.allowance(pace, now) as usize {
-            0 => Claimable::At(self.pace.next_allowed(pace, now)),
+            0 => match self.pace.next_allowed(pace, now) {
+                at if at > now => Claimable::At(at),
+                // What is reserved is about to be sent, which wakes the loop.
+                _ => Claimable::Unknown,
+            },
             allowed => Claimable::Now(allowed.min(room.max(1))),
         }
     }
@@ -256,14 +260,14 @@ impl Lane {
         self.claiming = true;
         self.rung = false;
         if self.settings.pace.is_some() {
-            // Counted before they are sent: after a crash the lane is too slow rather than too fast.
-            self.pace.note(u32::try_from(wanted).unwrap_or(u32::MAX), now);
+            // Kept before they are sent: after a crash the lane is too slow rather than too fast.
+            self.pace.reserve(u32::try_from(wanted).unwrap_or(u32::MAX));
         }
         let claim = Claim {
             receiver: self.settings.receiver.clone(),
             limit: wanted,
             now,
-            lane: self.settings.pace.is_some().then(|| self.record_now()),
+            lane: self.settings.pace.is_some().then(|| self.record_at(now)),
         };
         let store = self.world.store.clone();
         let claim = async move { Done::Claimed { wanted, result: store.claim(claim).await } };
@@ -293,7 +297,7 @@ impl Lane {
     fn start_settle(&mut self, after: Duration) {
         let batch = std::mem::take(&mut self.unsettled);
         self.settling = batch.len();
-        let record = self.dirty.then(|| self.record_now());
+        let record = self.dirty.then(|| self.record_at(self.world.clock.now()));
         self.dirty = false;
         let store = self.world.store.clone();
         let settle = async move {
@@ -340,7 +344,7 @@ impl Lane {
         self.claiming = false;
         let got = result.as_ref().map_or(0, Vec::len);
         if self.settings.pace.is_some() && got < wanted {
-            self.pace.take_back(u32::try_from(wanted - got).unwrap_or(u32::MAX));
+            self.pace.release(u32::try_from(wanted - got).unwrap_or(u32::MAX));
             self.dirty = true;
         }
         match result {
@@ -358,6 +362,11 @@ impl Lane {
 
     fn absorb_attempt(&mut self, attempt: Attempt) {
         self.sending -= 1;
+        if self.settings.pace.is_some() {
+            // Counted from its end: it arrived by then, so that the next window can't begin too early.
+            self.pace.note(attempt.ended_at);
+            self.dirty = true;
+        }
         let Attempt { delivery, outcome, started_at, ended_at, took } = attempt;
         let jitter = fastrand::f64();
         let next = next_step(delivery.failures, delivery.plain, &outcome, ended_at, jitter);
@@ -420,7 +429,8 @@ impl Lane {
             NextStep::CloseLane => {
                 self.close(&outcome.detail, now);
                 self.hand_back(now);
-                SettleAs::Pending { at: now, plain: delivery.plain, failed: false }
+                // Due since it was decided, so that it stays the oldest and probes.
+                SettleAs::Pending { at: delivery.created_at, plain: delivery.plain, failed: false }
             }
         }
     }
@@ -481,7 +491,7 @@ impl Lane {
         self.unsettled.extend(returned);
         if self.settings.pace.is_some() {
             let unsent = self.unsettled.len() - before;
-            self.pace.take_back(u32::try_from(unsent).unwrap_or(u32::MAX));
+            self.pace.release(u32::try_from(unsent).unwrap_or(u32::MAX));
             self.dirty = true;
         }
         self.look_at = Some(Timestamp::MIN);
@@ -561,10 +571,10 @@ impl Lane {
         }
     }
 
-    fn record_now(&self) -> LaneRecord {
+    fn record_at(&self, now: Timestamp) -> LaneRecord {
         let mut record = self.record.clone();
         if self.settings.pace.is_some() {
-            record.sends = self.pace.sends().collect();
+            record.sends = self.pace.sends(now).collect();
         }
         record
     }

@@ -4,10 +4,12 @@
 
 mod config;
 mod cursor;
+mod delivery;
 mod house;
 mod receivers;
 mod rules;
 mod simulate;
 mod source;
 mod store;
+mod support;
 mod templates;

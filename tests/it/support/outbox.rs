@@ -1,0 +1,279 @@
+//! An outbox in memory that keeps the store's promises about delivery as plainly as they can be
+//! said, for lanes under paused time. What lanes don't ask for is not there.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use triggerbell::{
+    domain::{
+        entry::{Entry, EntryId},
+        notification::{NotificationId, NotificationState, Reason},
+        outcome::OutcomeRecord,
+    },
+    ports::{
+        AttemptView, Batch, Claim, Cursor, Delivery, EntryQuery, EntryView, Known, LaneRecord,
+        List, NotificationQuery, NotificationView, OutboxCount, Payload, PayloadFormat,
+        RejectedView, RepoKey, Retention, RuleCount, SettleAs, Settlement, Store, StoreError,
+        StoreErrorKind,
+    },
+};
+
+/// A row of the outbox.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) seq: i64,
+    pub(crate) receiver: Arc<str>,
+    pub(crate) key: [u8; 16],
+    pub(crate) state: NotificationState,
+    pub(crate) attempts: u32,
+    pub(crate) failures: u32,
+    pub(crate) plain: bool,
+    pub(crate) due_at: Timestamp,
+    pub(crate) outcomes: Vec<OutcomeRecord>,
+}
+
+/// The outbox. Clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Outbox(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    rows: Vec<Row>,
+    lanes: BTreeMap<Arc<str>, LaneRecord>,
+    failing: bool,
+}
+
+fn broken() -> StoreError {
+    StoreError { kind: StoreErrorKind::Full, message: "the disk is full".to_owned() }
+}
+
+impl Outbox {
+    /// Adds a waiting row; the number in its key tells keys apart.
+    pub(crate) fn push(&self, receiver: &str, key: u8, at: Timestamp) -> i64 {
+        let mut inner = self.0.lock().unwrap();
+        let seq = i64::try_from(inner.rows.len()).unwrap();
+        inner.rows.push(Row {
+            seq,
+            receiver: receiver.into(),
+            key: [key; 16],
+            state: NotificationState::Pending,
+            attempts: 0,
+            failures: 0,
+            plain: false,
+            due_at: at,
+            outcomes: Vec::new(),
+        });
+        seq
+    }
+
+    pub(crate) fn row(&self, seq: i64) -> Row {
+        self.0.lock().unwrap().rows[usize::try_from(seq).unwrap()].clone()
+    }
+
+    pub(crate) fn count(&self, state: NotificationState) -> usize {
+        self.0.lock().unwrap().rows.iter().filter(|row| row.state == state).count()
+    }
+
+    pub(crate) fn lane(&self, receiver: &str) -> Option<LaneRecord> {
+        self.0.lock().unwrap().lanes.get(receiver).cloned()
+    }
+
+    /// From now on every write fails, or none.
+    pub(crate) fn fail(&self, failing: bool) {
+        self.0.lock().unwrap().failing = failing;
+    }
+}
+
+impl Inner {
+    /// Whether a waiting row is the first of its key.
+    fn is_head(&self, row: &Row) -> bool {
+        let live = [NotificationState::Pending, NotificationState::Sending];
+        !self.rows.iter().any(|other| {
+            other.receiver == row.receiver
+                && other.key == row.key
+                && other.seq < row.seq
+                && live.contains(&other.state)
+        })
+    }
+
+    fn heads(&self, receiver: &str) -> Vec<Row> {
+        let mut heads: Vec<_> = self
+            .rows
+            .iter()
+            .filter(|row| &*row.receiver == receiver && row.state == NotificationState::Pending)
+            .filter(|row| self.is_head(row))
+            .cloned()
+            .collect();
+        heads.sort_by_key(|row| (row.due_at, row.seq));
+        heads
+    }
+}
+
+#[async_trait]
+impl Store for Outbox {
+    async fn claim(&self, claim: Claim) -> Result<Vec<Delivery>, StoreError> {
+        let mut inner = self.0.lock().unwrap();
+        if inner.failing {
+            return Err(broken());
+        }
+        if let Some(lane) = claim.lane {
+            inner.lanes.insert(lane.receiver.clone(), lane);
+        }
+        let mut due = inner.heads(&claim.receiver);
+        due.retain(|row| row.due_at <= claim.now);
+        due.truncate(claim.limit);
+        let claimed = due.into_iter().map(|row| {
+            let row = &mut inner.rows[usize::try_from(row.seq).unwrap()];
+            row.state = NotificationState::Sending;
+            row.attempts += 1;
+            Delivery {
+                seq: row.seq,
+                id: NotificationId([u8::try_from(row.seq % 256).unwrap(); 16]),
+                receiver: row.receiver.clone(),
+                key: row.key,
+                reason: Reason::Matched,
+                attempt: row.attempts,
+                failures: row.failures,
+                plain: row.plain,
+                created_at: row.due_at,
+                payload: Payload { format: PayloadFormat::Json, body: "{}".to_owned() },
+            }
+        });
+        Ok(claimed.collect())
+    }
+
+    async fn next_due(&self, receiver: &str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.0.lock().unwrap().heads(receiver).first().map(|row| row.due_at))
+    }
+
+    async fn settle(
+        &self,
+        settlements: Vec<Settlement>,
+        lane: Option<LaneRecord>,
+    ) -> Result<(), StoreError> {
+        let mut inner = self.0.lock().unwrap();
+        if inner.failing {
+            return Err(broken());
+        }
+        if let Some(lane) = lane {
+            inner.lanes.insert(lane.receiver.clone(), lane);
+        }
+        for settlement in settlements {
+            let row = &mut inner.rows[usize::try_from(settlement.seq).unwrap()];
+            assert_eq!(row.state, NotificationState::Sending, "only a claimed row is settled");
+            if settlement.becomes != SettleAs::Returned {
+                row.outcomes.push(settlement.outcome);
+            }
+            match settlement.becomes {
+                SettleAs::Delivered => row.state = NotificationState::Delivered,
+                SettleAs::Dead => row.state = NotificationState::Dead,
+                SettleAs::Pending { at, plain, failed } => {
+                    row.state = NotificationState::Pending;
+                    row.due_at = at;
+                    row.plain = plain;
+                    row.failures += u32::from(failed);
+                }
+                SettleAs::Returned => {
+                    row.state = NotificationState::Pending;
+                    row.attempts -= 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn cursors(&self, _: &str) -> Result<Vec<(Arc<str>, Cursor)>, StoreError> {
+        unreachable!("lanes know no cursors")
+    }
+
+    async fn window(&self, _: &RepoKey) -> Result<Vec<Known>, StoreError> {
+        unreachable!("lanes know no cursors")
+    }
+
+    async fn stage(&self, _: &RepoKey, _: Vec<Entry>) -> Result<(), StoreError> {
+        unreachable!("lanes know no cursors")
+    }
+
+    async fn clear_stage(&self, _: &RepoKey) -> Result<(), StoreError> {
+        unreachable!("lanes know no cursors")
+    }
+
+    async fn sealed(&self, _: &RepoKey, _: usize) -> Result<Vec<Entry>, StoreError> {
+        unreachable!("lanes know no cursors")
+    }
+
+    async fn state(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        unreachable!("lanes know no decisions")
+    }
+
+    async fn commit(&self, _: Batch) -> Result<(), StoreError> {
+        unreachable!("lanes know no decisions")
+    }
+
+    async fn release_claims(&self, _: Timestamp) -> Result<u64, StoreError> {
+        unreachable!("the composition root does that")
+    }
+
+    async fn lanes(&self) -> Result<Vec<LaneRecord>, StoreError> {
+        unreachable!("the composition root does that")
+    }
+
+    async fn orphan(&self, _: &[Arc<str>], _: Timestamp) -> Result<u64, StoreError> {
+        unreachable!("the composition root does that")
+    }
+
+    async fn retry(
+        &self,
+        _: NotificationId,
+        _: Option<&str>,
+        _: Timestamp,
+    ) -> Result<bool, StoreError> {
+        unreachable!("the API does that")
+    }
+
+    async fn entries(&self, _: EntryQuery) -> Result<List<EntryView>, StoreError> {
+        unreachable!("the API does that")
+    }
+
+    async fn entry(&self, _: EntryId) -> Result<Option<EntryView>, StoreError> {
+        unreachable!("the API does that")
+    }
+
+    async fn notifications(
+        &self,
+        _: NotificationQuery,
+    ) -> Result<List<NotificationView>, StoreError> {
+        unreachable!("the API does that")
+    }
+
+    async fn notification(
+        &self,
+        _: NotificationId,
+    ) -> Result<Option<(NotificationView, Option<Payload>, Vec<AttemptView>)>, StoreError> {
+        unreachable!("the API does that")
+    }
+
+    async fn outbox(&self) -> Result<Vec<OutboxCount>, StoreError> {
+        unreachable!("the API does that")
+    }
+
+    async fn rule_counts(&self) -> Result<Vec<RuleCount>, StoreError> {
+        unreachable!("the API does that")
+    }
+
+    async fn rejected(&self, _: usize) -> Result<Vec<RejectedView>, StoreError> {
+        unreachable!("the API does that")
+    }
+
+    async fn retain(&self, _: Retention) -> Result<bool, StoreError> {
+        unreachable!("upkeep does that")
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        unreachable!("readiness does that")
+    }
+}
