@@ -59,11 +59,17 @@ const FIXTURES: [Fixture; 3] = [
         kind: "wecom",
         settings: |base| {
             let key = Secret::inline("693a91f6-KEYSECRET");
-            Arc::new(WecomSettings::new(key, Some(base)).unwrap())
+            let base = base.replace("://", "://USERSECRET:PASSSECRET@");
+            Arc::new(WecomSettings::new(key, Some(&base)).unwrap())
         },
         accepts: r#"{"errcode":0,"errmsg":"ok"}"#,
         refuses_all: (200, r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#),
-        secrets: &["693a91f6-KEYSECRET"],
+        secrets: &[
+            "693a91f6-KEYSECRET",
+            "USERSECRET",
+            "PASSSECRET",
+            "VVNFUlNFQ1JFVDpQQVNTU0VDUkVU",
+        ],
     },
     Fixture {
         kind: "webhook",

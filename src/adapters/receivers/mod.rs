@@ -15,6 +15,7 @@ mod http;
 mod scrub;
 pub mod signature;
 mod slack;
+mod slack_api;
 mod status;
 mod webhook;
 mod wecom;

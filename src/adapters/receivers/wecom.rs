@@ -4,7 +4,7 @@
 //! gateway in between, so the message may or may not have arrived. Deliberately absent: app
 //! messages, which need an access token.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -46,7 +46,7 @@ const THROTTLED: Duration = Duration::from_secs(60);
 const BUSY_RETRIES: u32 = 3;
 
 /// A group robot.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WecomSettings {
     key: Secret,
     base: Option<Url>,
@@ -61,6 +61,14 @@ impl WecomSettings {
     pub fn new(key: Secret, base_url: Option<&str>) -> Result<Self, SettingError> {
         let settings = Self { key, base: base_url.map(base).transpose()? };
         settings.target().map(|_| settings)
+    }
+}
+
+impl fmt::Debug for WecomSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The base may hold a user and a password.
+        let host = self.base.as_ref().and_then(Url::host_str);
+        f.debug_struct("WecomSettings").field("key", &self.key).field("host", &host).finish()
     }
 }
 
