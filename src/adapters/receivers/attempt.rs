@@ -69,7 +69,7 @@ impl<P: Protocol> Settings for P {
     }
 
     fn open(&self, wire: &Wire) -> Result<Arc<dyn Notifier>, SettingError> {
-        let target = ArcSwap::from_pointee(self.target()?);
+        let target = ArcSwap::from_pointee(wire.prepare(self.target()?));
         let (protocol, wire) = (self.clone(), wire.clone());
         Ok(Arc::new(Receiver { protocol, wire, target, renewing: tokio::sync::Mutex::default() }))
     }
@@ -142,6 +142,7 @@ impl<P: Protocol> Receiver<P> {
             protocol.target().map_err(|error| error.to_string())
         });
         let fresh = fresh.await.map_err(|_| "the service is stopping".to_owned())??;
+        let fresh = self.wire.prepare(fresh);
         if fresh.is_same_as(used) {
             return Ok(false);
         }

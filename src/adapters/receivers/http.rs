@@ -18,7 +18,10 @@ use super::{
     scrub::{self, Scrubber},
     signature::SigningKey,
 };
-use crate::adapters::http::{ClientError, ClientSettings, client_with, describe};
+use crate::adapters::{
+    http::{ClientError, ClientSettings, client_with, describe},
+    secret::Secret,
+};
 
 /// The most that is read of an answer.
 const READ_BYTES: usize = 64 * 1024;
@@ -41,6 +44,7 @@ pub struct Wire {
     client: reqwest::Client,
     guard: AddressGuard,
     timeout: Duration,
+    proxy: Option<Secret>,
 }
 
 /// What tells two wires apart: connect limit, limit, authorities, idle connections, guard.
@@ -86,7 +90,16 @@ impl Wire {
         let connect_timeout = settings.client.connect_timeout.min(timeout.mul_f64(0.9));
         let client = ClientSettings { connect_timeout, ..settings.client.clone() };
         let client = client_with(&client, |builder| builder.dns_resolver(GuardedResolver(guard)))?;
-        Ok(Self { client, guard, timeout })
+        Ok(Self { client, guard, timeout, proxy: settings.client.proxy.clone() })
+    }
+
+    /// Makes a target know the wire's own secrets too: a proxy's answers may repeat them.
+    pub(super) fn prepare(&self, mut target: Target) -> Target {
+        let proxy = self.proxy.as_ref().and_then(|url| url.expose(|url| Url::parse(url).ok()));
+        if let Some(proxy) = proxy {
+            target.scrub.hide_url(&proxy, &[]);
+        }
+        target
     }
 
     /// Sends one request to a target and reads the answer.

@@ -223,6 +223,45 @@ async fn private_addresses_are_a_setting_and_names_are_judged_by_where_they_lead
 }
 
 #[tokio::test]
+async fn a_proxy_is_used_and_its_password_is_not_repeated() {
+    for fixture in FIXTURES {
+        let fake = Fake::new(answer(200, &[], fixture.accepts)).await;
+        let proxy = fake.base().replace("://", "://PROXYUSER:PROXYPASS@");
+        let mut settings = quick();
+        settings.client.proxy = Some(Secret::inline(proxy));
+        let notifier = fixture.open_with("http://receiver.invalid", &settings);
+        assert_eq!(send(&notifier).await.class, Class::Delivered);
+        let seen = fake.seen().pop().unwrap();
+        assert!(seen.line().starts_with("POST http://receiver.invalid/"), "{}", seen.line());
+        assert_eq!(seen.header("proxy-authorization"), Some("Basic UFJPWFlVU0VSOlBST1hZUEFTUw=="));
+
+        fake.reply_with(answer(407, &[], &seen.head));
+        let outcome = send(&notifier).await;
+        assert_outcome(&outcome, ENDPOINT, &[], fixture.kind);
+        for secret in ["UFJPWFl", "PROXYUSER", "PROXYPASS"].iter().chain(fixture.secrets) {
+            assert!(!outcome.detail.contains(secret), "{}", outcome.detail);
+        }
+        // Over TLS a proxy that refuses the tunnel is one that nothing was sent through.
+        let notifier = fixture.open_with("https://receiver.invalid", &settings);
+        assert_outcome(&send(&notifier).await, retry(), &[], fixture.kind);
+    }
+}
+
+#[tokio::test]
+async fn receivers_that_are_reached_alike_share_connections() {
+    let fake = Fake::new(answer(200, &[], "ok")).await;
+    let mut wires = Wires::default();
+    let slower = ClientSettings { timeout: Duration::from_secs(2), ..quick().client };
+    let slower = HttpSettings { client: slower, ..quick() };
+    for (settings, connection) in [(quick(), 0), (quick(), 0), (slower.clone(), 1), (slower, 1)] {
+        let wire = wires.wire(&settings).unwrap();
+        let slack = (fixture("slack").settings)(&fake.base()).open(&wire).unwrap();
+        assert_eq!(send(&slack).await.class, Class::Delivered);
+        assert_eq!(fake.seen().pop().unwrap().connection, connection);
+    }
+}
+
+#[tokio::test]
 async fn messages_in_a_row_share_a_connection() {
     for fixture in FIXTURES {
         let fake = Fake::new(answer(200, &[], fixture.accepts)).await;
