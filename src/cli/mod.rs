@@ -3,6 +3,7 @@
 //! Deliberately absent: anything that another program could want; that lies in the library's other
 //! floors.
 
+pub mod check;
 pub mod client;
 pub mod deliveries;
 pub mod exit;

@@ -1,1 +1,359 @@
-//! config
+//! The configuration: from files to a checked whole, with every problem of every file in one run.
+//!
+//! [`load`] reads `triggerbell.yaml` and the rule files that it names; what it gives back can't be
+//! invalid and is all that `app` needs. The files are parsed to trees (`document`), variables are
+//! expanded, and the trees are read by hand, each problem put down beside the others.
+//! Deliberately absent: the process's environment and arguments, which are parameters, and anything
+//! that runs.
+
+mod environment;
+mod locate;
+mod misread;
+mod names;
+mod receiver;
+mod rule;
+mod rule_files;
+mod rule_match;
+mod service;
+mod source;
+mod templates;
+mod values;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use jiff::tz::TimeZone;
+
+use crate::{
+    adapters::source::DEFAULT_ZONE,
+    document::{Code, Document, File, MAX_BYTES, MapReader, Problem, Problems, Report, Value},
+    domain::rule::RuleSet,
+};
+use names::Names;
+use rule::RuleReader;
+use rule_files::Named;
+use templates::TemplateNames;
+
+pub use environment::Lookup;
+pub use locate::{FILE_NAME, locate};
+pub use receiver::{Receiver, send_timeout};
+pub use service::{Alarms, Api, Retention};
+pub use source::{FirstRun, Source, SourceSettings};
+
+/// Everything that is configured, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// The configuration file.
+    pub path: PathBuf,
+    /// The zone of what is shown, and of what says no other.
+    pub time_zone: TimeZone,
+    /// The sources, in the order written.
+    pub sources: Vec<Source>,
+    /// The receivers, in the order written.
+    pub receivers: Vec<Receiver>,
+    /// The rules, in the order in which they are looked at.
+    pub rules: RuleSet,
+    /// The files and folders that `rules` names; what is to be watched.
+    pub rule_paths: Vec<PathBuf>,
+    /// The folder of the user's templates, where there is one.
+    pub templates: Option<PathBuf>,
+    /// The database file.
+    pub store: PathBuf,
+    /// The HTTP API.
+    pub api: Api,
+    /// Alarms.
+    pub alarms: Alarms,
+    /// How long things are kept.
+    pub retention: Retention,
+}
+
+/// What to load, and what of the world it may depend on.
+pub struct Request<'a> {
+    /// The configuration file that was named, by `--config`.
+    pub config: Option<&'a Path>,
+    /// The data folder that was named, by `--data-dir`.
+    pub data_dir: Option<&'a Path>,
+    /// The environment.
+    pub env: Lookup<'a>,
+}
+
+/// A configuration that can be used, and what is doubtful about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Warnings only.
+    pub warnings: Problems,
+}
+
+/// Loads the configuration.
+///
+/// # Errors
+/// Every problem of every file, warnings among them, in order.
+pub fn load(request: &Request<'_>) -> Result<Loaded, Problems> {
+    let report = Report::default();
+    let text = locate(request.config, request.env).and_then(|path| match read_text(&path) {
+        Ok(file) => Ok((path, file)),
+        Err(error) => Err(Box::new(unreadable(&path, &error, None))),
+    });
+    match text {
+        Ok((path, file)) => load_text(&path, file, request, report),
+        Err(problem) => {
+            report.add(*problem);
+            Err(report.into_problems())
+        }
+    }
+}
+
+/// As [`load`], of a text that was read already and stands for the file at `path`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_file(path: &Path, file: File, request: &Request<'_>) -> Result<Loaded, Problems> {
+    load_text(path, file, request, Report::default())
+}
+
+/// Checks rule files without a configuration: names of receivers and templates are not looked at.
+pub fn check_rules(files: Vec<File>) -> Problems {
+    let report = Report::default();
+    let (names, templates) = (Names::default(), TemplateNames::unknown());
+    let zone = default_zone();
+    let mut reader = RuleReader::new(&names, &templates, &zone);
+    for file in files {
+        let document = Document::parse(file, &report);
+        rule_document(&mut reader, &document, &report);
+    }
+    report.into_problems()
+}
+
+/// Whether a file is a configuration rather than a rule file, by the keys at its left edge; a file
+/// that can't be parsed has them too.
+pub fn is_configuration(file: &File) -> bool {
+    const KEYS: [&str; 9] = [
+        "sources",
+        "receivers",
+        "templates",
+        "store",
+        "api",
+        "time_zone",
+        "time_intervals",
+        "alarms",
+        "retention",
+    ];
+    file.text()
+        .lines()
+        .any(|line| line.split_once(':').is_some_and(|(key, _)| KEYS.contains(&key.trim_end())))
+}
+
+/// The rule files that a path stands for: itself, or those of the folder.
+///
+/// # Errors
+/// It can't be read.
+pub fn rule_files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    rule_files::files_of(path)
+}
+
+/// Reads a file's text.
+///
+/// # Errors
+/// It can't be read, is larger than a document may be, or is not UTF-8.
+pub fn read_text(path: &Path) -> io::Result<File> {
+    use io::Read;
+    let mut bytes = Vec::new();
+    let limit = MAX_BYTES as u64 + 1;
+    std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count() + 1;
+        io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
+    })?;
+    Ok(File::new(path.display().to_string(), text))
+}
+
+/// A file or folder that can't be read, at the value that names it, where one does.
+pub fn unreadable(path: &Path, error: &io::Error, value: Option<Value<'_>>) -> Problem {
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "does not exist".to_owned(),
+        io::ErrorKind::PermissionDenied => "can't be read: permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "is a folder".to_owned(),
+        _ => format!("can't be read: {error}"),
+    };
+    let message = format!("`{}` {why}", path.display());
+    match value {
+        Some(value) => value
+            .problem(Code::Unreadable, message)
+            .help("relative paths are relative to the folder of the file that holds them"),
+        None => Problem::new(Code::Unreadable, message),
+    }
+}
+
+fn load_text(
+    path: &Path,
+    file: File,
+    request: &Request<'_>,
+    report: Report,
+) -> Result<Loaded, Problems> {
+    let mut document = Document::parse(file, &report);
+    environment::expand(&mut document, request.env, &report);
+    document.hide_secrets();
+    let config = whole(path, &document, request, &report);
+    report.name_paths(&document);
+    let failed = report.errors() > 0;
+    let problems = report.into_problems();
+    match config {
+        Some((config, rules)) if !failed => {
+            let config = Config { rules: RuleSet::new(rules), ..config };
+            Ok(Loaded { config, warnings: problems })
+        }
+        _ => Err(problems),
+    }
+}
+
+/// Reads the whole; the rules apart, which are compiled only when there is no error.
+fn whole(
+    path: &Path,
+    document: &Document,
+    request: &Request<'_>,
+    report: &Report,
+) -> Option<(Config, Vec<crate::domain::rule::Rule>)> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let Some(root) = &document.root else {
+        if !document.broken {
+            let problem = Problem::new(Code::Empty, "the configuration is empty");
+            let help = "start from examples/triggerbell.yaml";
+            report.add(problem.at(&document.file, Default::default()).help(help));
+        }
+        return None;
+    };
+    let value = Value::root(root, "the configuration", &document.file, report);
+    let mut map = value.map()?;
+    let time_zone = map.get("time_zone").and_then(values::zone).unwrap_or_else(default_zone);
+    let sources = sources(&mut map, folder, &time_zone);
+    let templates_folder = map.get("templates").and_then(|value| values::path(value, folder));
+    let templates = template_names(&map, templates_folder.as_deref());
+    let (receivers, names) = receivers(&mut map, folder, &templates);
+    let data_dir = data_folder(request, folder);
+    let store = service::store(&mut map, &data_dir);
+    let api = service::api(&mut map, folder);
+    let alarms = service::alarms(&mut map, &names);
+    let retention = service::retention(&mut map);
+    map.not_yet("time_intervals");
+    let mut reader = RuleReader::new(&names, &templates, &time_zone);
+    let rule_paths = rules(&mut map, folder, &mut reader, report);
+    let rules = reader.finish();
+    map.finish("keys of the configuration");
+    let config = Config {
+        path: path.to_owned(),
+        time_zone: time_zone.clone(),
+        sources,
+        receivers,
+        rules: RuleSet::default(),
+        rule_paths,
+        templates: templates_folder,
+        store,
+        api,
+        alarms,
+        retention,
+    };
+    Some((config, rules))
+}
+
+fn sources(map: &mut MapReader<'_>, folder: &Path, zone: &TimeZone) -> Vec<Source> {
+    let Some(value) = map.require("sources") else { return Vec::new() };
+    let Some(entries) = value.named("source") else { return Vec::new() };
+    if entries.is_empty() && value.is_complete() {
+        value.add(value.problem(Code::Empty, "there are no sources, so nothing is read"));
+    }
+    entries
+        .into_iter()
+        .filter_map(|(entry, value)| source::source(entry, value, folder, zone))
+        .collect()
+}
+
+fn receivers(
+    map: &mut MapReader<'_>,
+    folder: &Path,
+    templates: &TemplateNames,
+) -> (Vec<Receiver>, Names) {
+    let complete = map.value().is_complete();
+    let Some(value) = map.get("receivers") else {
+        return (Vec::new(), Names::new(BTreeMap::new(), complete));
+    };
+    let Some(entries) = value.named("receiver") else {
+        return (Vec::new(), Names::new(BTreeMap::new(), false));
+    };
+    let mut names = BTreeMap::new();
+    let mut receivers = Vec::new();
+    for (entry, value) in entries {
+        let read = receiver::receiver(entry, value, folder);
+        let template = read.template.and_then(|value| Some((value, value.scalar()?)));
+        if let (Some(kind), Some((value, name))) = (read.kind, template) {
+            templates.check(value, &name.text, kind);
+        }
+        names.insert(read.name, read.kind);
+        receivers.extend(read.receiver);
+    }
+    (receivers, Names::new(names, value.is_complete()))
+}
+
+fn rules(
+    map: &mut MapReader<'_>,
+    folder: &Path,
+    reader: &mut RuleReader<'_>,
+    report: &Report,
+) -> Vec<PathBuf> {
+    let value = map.get("rules");
+    let items = value.and_then(|value| value.list_or_one()).unwrap_or_default();
+    let named: Vec<Named<'_>> = items
+        .into_iter()
+        .filter_map(|item| Some(Named { path: values::path(item, folder)?, value: Some(item) }))
+        .collect();
+    let documents = rule_files::documents(&named, report);
+    for document in &documents {
+        rule_document(reader, document, report);
+    }
+    if reader.is_empty() && report.errors() == 0 {
+        rule_files::warn_of_none(value, map.value());
+    }
+    named.into_iter().map(|named| named.path).collect()
+}
+
+fn rule_document(reader: &mut RuleReader<'_>, document: &Document, report: &Report) {
+    environment::warn_of_unexpanded(document, report);
+    reader.file(document, report);
+    report.name_paths(document);
+}
+
+fn template_names(map: &MapReader<'_>, folder: Option<&Path>) -> TemplateNames {
+    let (names, error) = TemplateNames::read(folder);
+    if let (Some(error), Some(folder)) = (error, folder) {
+        let value = map.place_of("templates").map(|(_, value)| value);
+        map.value().add(unreadable(folder, &error, value));
+    }
+    names
+}
+
+/// Where a relative database path is relative to.
+fn data_folder(request: &Request<'_>, folder: &Path) -> PathBuf {
+    let named = request.data_dir.map(Path::to_owned);
+    let environment =
+        || (request.env)("TRIGGERBELL_DATA").filter(|path| !path.is_empty()).map(PathBuf::from);
+    named.or_else(environment).unwrap_or_else(|| folder.to_owned())
+}
+
+fn default_zone() -> TimeZone {
+    // The database is bundled, so the zone is there.
+    TimeZone::get(DEFAULT_ZONE).unwrap_or(TimeZone::UTC)
+}
+
+impl std::fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("config", &self.config)
+            .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
+    }
+}

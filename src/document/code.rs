@@ -195,7 +195,7 @@ Look-around and back-references do not exist, which keeps matching fast whatever
 
     BadGlob "E028" "not a glob"
 "The text can't be compiled as a glob. `*` and `?` stand for anything but `/`, `**` for anything,
-`[a-z]` for one character, `{a,b}` for either. A special character is made plain in brackets: `[*]`."
+`[a-z]` for one character, `{a,b}` for either. A special character is made plain by a backslash."
 
     BadTime "E029" "not an instant"
 "`min` and `max` of `time` take an instant: RFC 3339 as `2026-03-02T09:00:00+08:00`, or without an

@@ -49,7 +49,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
         return Err(if compound {
             DurationError::Compound
         } else {
-            DurationError::UnknownUnit(unit.chars().take(20).collect())
+            DurationError::UnknownUnit(unit.trim().chars().take(20).collect())
         });
     };
     let number: u64 = number.parse().map_err(|_| DurationError::Malformed)?;
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(parse_duration("2w"), Ok(Duration::from_secs(14 * 86_400)));
         for (text, error) in [
             ("10", DurationError::NoUnit),
-            ("10 s", DurationError::UnknownUnit(" s".to_owned())),
+            ("10 s", DurationError::UnknownUnit("s".to_owned())),
             ("5min", DurationError::UnknownUnit("min".to_owned())),
             ("1h30m", DurationError::Compound),
             ("1.5h", DurationError::Fraction),

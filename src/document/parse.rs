@@ -51,18 +51,21 @@ impl Document {
             return Self { file, root: None, broken: true };
         }
         let mut text = Cow::Borrowed(file.text());
-        let mut repaired = Vec::new();
-        for _ in 0..=MAX_REPAIRS {
+        let mut repaired = Repaired::default();
+        for attempt in 0..=MAX_REPAIRS {
             let mut builder = Builder::new(&file, &repaired);
             let Err(error) = builder.run(&text) else {
                 return builder.finish(report, false);
             };
-            let syntax = syntax::explain(&file, &text, &error);
+            let syntax = syntax::explain(&file, &text, &error, builder.open_bracket());
             report.add(syntax.problem);
             match syntax.repair {
-                Some(repair) if repaired.len() < MAX_REPAIRS => {
+                Some(repair) if attempt < MAX_REPAIRS => {
                     text = Cow::Owned(apply(&text, &repair));
-                    repaired.extend(repair.spans);
+                    if repair.swallows {
+                        repaired.swallowed.extend(&repair.spans);
+                    }
+                    repaired.spans.extend(repair.spans);
                 }
                 _ => return builder.finish(report, true),
             }
@@ -81,10 +84,29 @@ fn apply(text: &str, repair: &Repair) -> String {
     fixed
 }
 
+/// What was overwritten in the copy that is parsed.
+#[derive(Default)]
+struct Repaired {
+    /// All of it.
+    spans: Vec<Span>,
+    /// What may have been keys of the map around it.
+    swallowed: Vec<Span>,
+}
+
+impl Repaired {
+    fn touches(&self, span: Span) -> bool {
+        self.spans.iter().any(|repaired| repaired.overlaps(span))
+    }
+
+    fn swallows(&self, span: Span) -> bool {
+        self.swallowed.iter().any(|repaired| repaired.overlaps(span))
+    }
+}
+
 /// Builds the tree from events, with a stack of its own: depth costs no call stack.
 struct Builder<'a> {
     file: &'a Arc<File>,
-    repaired: &'a [Span],
+    repaired: &'a Repaired,
     open: Vec<Open>,
     root: Option<Node>,
     anchors: HashMap<usize, Node>,
@@ -118,7 +140,7 @@ enum PendingKey {
 }
 
 impl<'a> Builder<'a> {
-    fn new(file: &'a Arc<File>, repaired: &'a [Span]) -> Self {
+    fn new(file: &'a Arc<File>, repaired: &'a Repaired) -> Self {
         Self {
             file,
             repaired,
@@ -188,7 +210,7 @@ impl<'a> Builder<'a> {
     }
 
     fn scalar(&self, text: &str, style: ScalarStyle, span: Span, tagged: bool) -> Kind {
-        if tagged || self.repaired.iter().any(|repaired| repaired.overlaps(span)) {
+        if tagged || self.repaired.touches(span) {
             return Kind::Unreadable;
         }
         let style = match style {
@@ -200,6 +222,11 @@ impl<'a> Builder<'a> {
             _ => Style::Block,
         };
         Kind::Scalar(Scalar { text: text.into(), style, written: None })
+    }
+
+    /// Where the innermost bracket that is open stands.
+    fn open_bracket(&self) -> Option<u32> {
+        self.open.last().filter(|open| open.flow).map(|open| open.start)
     }
 
     fn start(
@@ -305,7 +332,10 @@ impl<'a> Builder<'a> {
                     *key = Some(next);
                     self.problems.extend(problem);
                 }
-                Some(PendingKey::Text(key)) => map.entries.push(Entry { key, value: node }),
+                Some(PendingKey::Text(key)) => {
+                    map.complete &= !self.repaired.swallows(node.span);
+                    map.entries.push(Entry { key, value: node });
+                }
                 Some(PendingKey::Merge) => merges.push(node),
                 Some(PendingKey::Dropped) => {}
             },

@@ -3,7 +3,10 @@
 //! A problem says what is wrong, where, what was found, what is known, and what to do. Every one
 //! has a code from one list ([`Code`]). Deliberately absent: how it is shown (`render`).
 
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
 
 use super::{Code, File, Position, Severity, Span};
 
@@ -66,6 +69,8 @@ pub struct Problem {
     pub related: Vec<Label>,
     /// The path of the place in its document: `rules[1].send_to[0]`.
     pub path: Option<String>,
+    /// It is about the map whose first key the place is.
+    pub(super) of_holder: bool,
     /// The names that would have been right.
     pub known: Option<Known>,
     /// Further lines of what is known about it.
@@ -84,6 +89,7 @@ impl Problem {
             label: None,
             related: Vec::new(),
             path: None,
+            of_holder: false,
             known: None,
             notes: Vec::new(),
             help: None,
@@ -217,47 +223,48 @@ impl IntoIterator for Problems {
     }
 }
 
+/// The most problems that are kept; a person does not read more.
+pub const MAX_PROBLEMS: usize = 1_000;
+
 /// Where problems are put as they are found.
 #[derive(Debug, Default)]
-pub struct Report(RefCell<Vec<Problem>>);
+pub struct Report {
+    problems: RefCell<Vec<Problem>>,
+    errors: Cell<usize>,
+}
 
 impl Report {
-    /// The most problems that are kept; a person does not read more.
-    pub const MAX_PROBLEMS: usize = 10_000;
-
     /// Puts a problem down.
     pub fn add(&self, problem: Problem) {
-        let mut list = self.0.borrow_mut();
-        if list.len() < Self::MAX_PROBLEMS {
-            list.push(problem);
+        if problem.severity() == Severity::Error {
+            self.errors.set(self.errors.get() + 1);
+        }
+        let mut problems = self.problems.borrow_mut();
+        if problems.len() < MAX_PROBLEMS {
+            problems.push(problem);
         }
     }
 
-    /// How many there are so far; to see whether a part of a document had any.
-    pub fn len(&self) -> usize {
-        self.0.borrow().len()
-    }
-
-    /// Whether there is none so far.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// How many errors were put down so far; to see whether a part of a document had any.
+    pub fn errors(&self) -> usize {
+        self.errors.get()
     }
 
     /// Says of each problem in a file where in its document it stands.
     pub fn name_paths(&self, document: &super::Document) {
         let Some(root) = &document.root else { return };
-        for problem in self.0.borrow_mut().iter_mut() {
+        for problem in self.problems.borrow_mut().iter_mut() {
             if problem.path.is_none()
                 && let Some(place) = &problem.place
                 && Arc::ptr_eq(&place.file, &document.file)
             {
-                problem.path = root.path_of(place.span);
+                problem.path = root.path_of(place.span, problem.of_holder);
             }
         }
     }
 
     /// All of them, in order.
     pub fn into_problems(self) -> Problems {
-        self.0.into_inner().into_iter().collect()
+        self.problems.into_inner().into_iter().collect()
     }
 }

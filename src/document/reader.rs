@@ -4,12 +4,29 @@
 //! problems of a document are found. A value that was found unreadable before says nothing.
 //! Deliberately absent: which keys there are.
 
-use std::{fmt::Display, ops::RangeInclusive, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    fmt::Display,
+    ops::{Range, RangeInclusive},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     Code, DurationError, Entry, File, Kind, Map, Node, Place, Problem, Report, Scalar, Span,
-    nearest, parse_duration, show_duration, syntax,
+    nearest, parse_duration, secrecy, show_duration,
 };
+
+/// Where a value stands, for messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It is a whole document, and its key says which.
+    Root,
+    /// Under a key.
+    Key,
+    /// In the list under a key.
+    Item,
+}
 
 /// A value to be read.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +34,7 @@ pub struct Value<'a> {
     node: &'a Node,
     /// The key that it stands under.
     key: &'a str,
+    standing: Standing,
     file: &'a Arc<File>,
     report: &'a Report,
 }
@@ -29,7 +47,7 @@ impl<'a> Value<'a> {
         file: &'a Arc<File>,
         report: &'a Report,
     ) -> Self {
-        Self { node, key: what, file, report }
+        Self { node, key: what, standing: Standing::Root, file, report }
     }
 
     /// The node itself.
@@ -90,6 +108,16 @@ impl<'a> Value<'a> {
         matches!(self.node.kind, Kind::List(_))
     }
 
+    /// Where a range of its text stands in the file, where the text is written there as it is.
+    pub fn span_within(&self, range: Range<usize>) -> Option<Span> {
+        let text = &*self.scalar().filter(|scalar| scalar.written.is_none())?.text;
+        let written = self.file.text().get(self.node.span.range())?;
+        let offset = written.find(text).filter(|_| written.len() <= text.len() + 2)?;
+        text.get(range.clone())?;
+        let start = self.node.span.start as usize + offset;
+        Some(Span::from(start + range.start..start + range.end))
+    }
+
     /// What is here, in words: `a list`, `` `text` ``. Never shows what the environment gave.
     pub fn found(&self) -> String {
         match &self.node.kind {
@@ -98,6 +126,15 @@ impl<'a> Value<'a> {
             Kind::List(_) => "a list".to_owned(),
             Kind::Map(_) => "a map".to_owned(),
             Kind::Unreadable => "something unreadable".to_owned(),
+        }
+    }
+
+    /// What it is called in messages.
+    fn called(&self) -> String {
+        match self.standing {
+            Standing::Root => self.key.to_owned(),
+            Standing::Key => format!("`{}`", self.key),
+            Standing::Item => format!("this item of `{}`", self.key),
         }
     }
 
@@ -112,12 +149,12 @@ impl<'a> Value<'a> {
             Kind::Scalar(_) | Kind::Unreadable => "a text",
         };
         let problem = if self.node.is_null() {
-            let message = format!("`{}` has no value", self.key);
+            let message = format!("{} has no value", self.called());
             self.problem(Code::WrongShape, message)
                 .label(format!("expected {expected}"))
                 .help("give it one, or leave the key out")
         } else {
-            let message = format!("`{}` takes {expected}, not {found}", self.key);
+            let message = format!("{} takes {expected}, not {found}", self.called());
             self.problem(Code::WrongShape, message).label(format!("expected {expected}"))
         };
         self.add(problem);
@@ -135,7 +172,7 @@ impl<'a> Value<'a> {
             return None;
         };
         if scalar.text.trim().is_empty() {
-            let message = format!("`{}` is empty", self.key);
+            let message = format!("{} is empty", self.called());
             self.add(self.problem(Code::Empty, message).label(format!("expected {expected}")));
             return None;
         }
@@ -224,6 +261,7 @@ impl<'a> Value<'a> {
                     DurationError::NoUnit if !self.is_expanded() => {
                         format!("write `{text}s` for seconds; units: s, m, h, d, w")
                     }
+                    DurationError::UnknownUnit(unit) if !self.is_expanded() => meant(text, unit),
                     DurationError::Compound | DurationError::Fraction => {
                         "use one whole number in the smaller unit: `90m` for an hour and a half"
                             .to_owned()
@@ -279,7 +317,7 @@ impl<'a> Value<'a> {
     pub fn list_or_one(&self) -> Option<Vec<Self>> {
         match &self.node.kind {
             Kind::List(items) => Some(self.items(items)),
-            Kind::Scalar(_) if !self.node.is_null() => Some(vec![*self]),
+            Kind::Scalar(_) if self.node.span.start < self.node.span.end => Some(vec![*self]),
             _ => {
                 self.mismatch("a value or a list of them");
                 None
@@ -352,12 +390,12 @@ impl<'a> Value<'a> {
     }
 
     fn under(&self, entry: &'a Entry) -> Self {
-        Self { node: &entry.value, key: &entry.key.text, ..*self }
+        Self { node: &entry.value, key: &entry.key.text, standing: Standing::Key, ..*self }
     }
 
     fn items(&self, items: &'a [Node]) -> Vec<Self> {
         let items = items.iter().filter(|node| !node.is_unset());
-        items.map(|node| Self { node, ..*self }).collect()
+        items.map(|node| Self { node, standing: Standing::Item, ..*self }).collect()
     }
 
     /// The label, or another that tells nothing of a value that came from the environment.
@@ -416,17 +454,17 @@ impl<'a> MapReader<'a> {
                 Some(entry) => (entry.value.span, Some("the environment gives nothing")),
                 None => (self.value.node.head(), None),
             };
-            let message = format!("`{key}` is missing in `{}`", self.value.key);
+            let message = format!("`{key}` is missing in {}", self.value.called());
             let mut problem =
                 Problem::new(Code::MissingKey, message).at(self.value.file, span).maybe_help(help);
             problem.label = label.map(str::to_owned);
+            problem.of_holder = unset.is_none();
             self.value.add(problem);
         }
     }
 
     /// Refuses a key that is designed and not built yet.
     pub fn not_yet(&mut self, key: &'static str) {
-        self.known.push(key);
         if let Some((span, _)) = self.place_of(key) {
             self.take(key);
             let message = format!("this version does not do `{key}` yet");
@@ -449,6 +487,11 @@ impl<'a> MapReader<'a> {
                 .help("keep one of them"),
         );
         true
+    }
+
+    /// Says nothing more of a key, about which something was said.
+    pub fn pass_over(&mut self, key: &str) {
+        self.take(key);
     }
 
     /// Whether a key is written, whatever its value.
@@ -476,8 +519,8 @@ impl<'a> MapReader<'a> {
             }
             let key = &*entry.key.text;
             let near = nearest(key, self.known.iter().copied());
-            if self.private || near.is_some_and(syntax::sounds_secret) {
-                hide_scalars(self.value.file, &entry.value);
+            if self.private || near.is_some_and(secrecy::sounds_secret) {
+                secrecy::hide_scalars(self.value.file, &entry.value);
             }
             self.value.add(
                 Problem::new(code, message(&cut(key)))
@@ -495,24 +538,6 @@ impl<'a> MapReader<'a> {
     }
 }
 
-/// Masks every scalar of a node in excerpts, but for a bare `${VAR}`.
-pub(super) fn hide_scalars(file: &File, node: &Node) {
-    match &node.kind {
-        Kind::Scalar(scalar) => {
-            let shown = scalar.shown();
-            let reference = shown.starts_with("${")
-                && shown.find('}') == Some(shown.len() - 1)
-                && (!shown.contains(":-") || shown.ends_with(":-}"));
-            if !reference && node.span.start < node.span.end {
-                file.hide(node.span);
-            }
-        }
-        Kind::List(items) => items.iter().for_each(|item| hide_scalars(file, item)),
-        Kind::Map(map) => map.entries.iter().for_each(|entry| hide_scalars(file, &entry.value)),
-        Kind::Unreadable => {}
-    }
-}
-
 /// What is wrong with a name.
 pub(super) fn name_fault(text: &str) -> Option<&'static str> {
     if text.trim().is_empty() {
@@ -525,6 +550,21 @@ pub(super) fn name_fault(text: &str) -> Option<&'static str> {
         Some("has white space at an end")
     } else {
         None
+    }
+}
+
+/// What was most likely meant by a duration with another unit.
+fn meant(text: &str, unit: &str) -> String {
+    let number = text.trim_end_matches(unit).trim();
+    let unit = unit.trim().to_lowercase();
+    match unit.chars().next() {
+        _ if unit.starts_with("ms") || unit.starts_with("mil") => {
+            "write whole seconds, as `1s`".to_owned()
+        }
+        _ if unit.starts_with("mo") => "months differ in length: write days, as `30d`".to_owned(),
+        Some(letter @ ('s' | 'm' | 'h' | 'd' | 'w')) => format!("write `{number}{letter}`"),
+        Some('y') => "years differ in length: write days, as `365d`".to_owned(),
+        _ => "units: s, m, h, d, w".to_owned(),
     }
 }
 

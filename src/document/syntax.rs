@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use granit_parser::{ErrorKind, ScanError};
 
-use super::{Code, File, MAX_DEPTH, Problem, Span};
+use super::{Code, File, MAX_DEPTH, Place, Problem, Span, secrecy};
 
 /// A mistake, and the way over it where there is one.
 pub(super) struct Syntax {
@@ -20,13 +20,27 @@ pub(super) struct Repair {
     pub(super) spans: Vec<Span>,
     /// One byte.
     pub(super) filler: char,
+    /// Whether what is overwritten may have been a key of its own.
+    pub(super) swallows: bool,
+}
+
+impl Repair {
+    fn of(spans: Vec<Span>) -> Self {
+        Self { spans, filler: 'x', swallows: false }
+    }
 }
 
 /// Explains why the parser stopped. `text` is the file's, or a repaired copy of it.
-pub(super) fn explain(file: &Arc<File>, text: &str, error: &ScanError) -> Syntax {
+/// `open` is where the innermost bracket stands that is not closed.
+pub(super) fn explain(
+    file: &Arc<File>,
+    text: &str,
+    error: &ScanError,
+    open: Option<u32>,
+) -> Syntax {
     let at = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
-    let scene = Scene::new(file, text, at);
-    hide_what_sounds_secret(file, scene.line);
+    let scene = Scene::new(file, text, at, open);
+    secrecy::hide_on_line(file, scene.line);
     match error.kind() {
         ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
@@ -57,8 +71,8 @@ pub(super) fn explain(file: &Arc<File>, text: &str, error: &ScanError) -> Syntax
             )
         }
         ErrorKind::MismatchedFlowCollectionEnd { open, close } => scene.plainly(
-            &format!("this `{close}` closes a `{open}`"),
-            "check the brackets before it: each closes what was opened last",
+            &format!("this `{open}` is closed by a `{close}`"),
+            "each bracket closes what was opened last",
         ),
         ErrorKind::RecursionLimitExceeded => {
             Syntax { problem: too_deep(file, scene.here()), repair: None }
@@ -69,10 +83,13 @@ pub(super) fn explain(file: &Arc<File>, text: &str, error: &ScanError) -> Syntax
         ErrorKind::InvalidColonPlacement
         | ErrorKind::UnexpectedEofFlowMapping
         | ErrorKind::UnexpectedEofFlowSequence
-        | ErrorKind::UnexpectedEofImplicitFlowMapping => scene.plainly(
-            "the `{` or `[` before this is not closed, or lacks a comma",
-            "close it on its own line, or write the block form with one key a line",
-        ),
+        | ErrorKind::UnexpectedEofImplicitFlowMapping => scene.unclosed().unwrap_or_else(|| {
+            scene.plainly(
+                "a comma or a value is missing here, or a comma is too many",
+                "separate values with one `, `, or write the block form with one key a line",
+            )
+        }),
+        ErrorKind::SimpleKeyExpected => scene.no_colon(),
         other => scene.plainly(
             &format!("this is not YAML: {other}"),
             "check quotes, brackets and indentation",
@@ -110,42 +127,6 @@ pub(super) fn too_deep(file: &Arc<File>, span: Span) -> Problem {
         .help("no configuration needs that: check the brackets")
 }
 
-/// Whether a key of that name holds, or may hold, a credential.
-pub(super) fn sounds_secret(key: &str) -> bool {
-    const WORDS: [&str; 9] = [
-        "secret",
-        "token",
-        "password",
-        "key",
-        "url",
-        "proxy",
-        "postgres",
-        "authorization",
-        "cookie",
-    ];
-    let key = key.to_ascii_lowercase();
-    !key.ends_with("_file") && key != "public_url" && WORDS.iter().any(|word| key.contains(word))
-}
-
-/// Masks what follows a secret's key on a line that can't be parsed.
-fn hide_what_sounds_secret(file: &File, line: usize) {
-    let range = file.line_range(line);
-    let text = &file.text()[range.clone()];
-    for (colon, _) in text.match_indices(':') {
-        let word = text[..colon].trim_end_matches(['"', '\'', ' ']);
-        let start = word
-            .rfind(|letter: char| !letter.is_alphanumeric() && !matches!(letter, '_' | '-'))
-            .map_or(0, |index| index + 1);
-        let value = text[colon + 1..].trim_start();
-        let reference =
-            value.starts_with("${") && value.find('}') == Some(value.trim_end().len() - 1);
-        if word.is_char_boundary(start) && sounds_secret(&word[start..]) && !reference {
-            file.hide(Span::from(range.start + colon + 1..range.end));
-            return;
-        }
-    }
-}
-
 /// The text around the place where the parser stopped.
 struct Scene<'a> {
     file: &'a Arc<File>,
@@ -155,10 +136,12 @@ struct Scene<'a> {
     /// Where the line begins and ends.
     start: usize,
     end: usize,
+    /// Where the innermost bracket stands that is not closed.
+    open: Option<u32>,
 }
 
 impl<'a> Scene<'a> {
-    fn new(file: &'a Arc<File>, text: &'a str, at: usize) -> Self {
+    fn new(file: &'a Arc<File>, text: &'a str, at: usize, open: Option<u32>) -> Self {
         let line = file.position(Span::from(at..at).start).line;
         let range = file.line_range(line);
         Self {
@@ -168,6 +151,7 @@ impl<'a> Scene<'a> {
             line,
             start: range.start,
             end: range.end,
+            open,
         }
     }
 
@@ -213,7 +197,7 @@ impl<'a> Scene<'a> {
         let problem = Problem::new(Code::Tab, message)
             .at(self.file, Span::from(first..first + 1))
             .help(format!("use spaces{more}"));
-        let repair = (!spans.is_empty()).then_some(Repair { spans, filler: ' ' });
+        let repair = (!spans.is_empty()).then_some(Repair { spans, filler: ' ', swallows: false });
         Syntax { problem, repair }
     }
 
@@ -232,7 +216,7 @@ impl<'a> Scene<'a> {
                 .at(self.file, word)
                 .label("an unquoted `*` begins an alias")
                 .help(format!("quote it: '{written}'"));
-        Syntax { problem, repair: Some(Repair { spans: vec![word], filler: 'x' }) }
+        Syntax { problem, repair: Some(Repair::of(vec![word])) }
     }
 
     /// `@`, a backtick or `%` at the start of a bare value.
@@ -243,7 +227,7 @@ impl<'a> Scene<'a> {
                 .at(self.file, here)
                 .help("quote the whole value");
         let one_byte = here.range().len() == 1;
-        Syntax { problem, repair: one_byte.then(|| Repair { spans: vec![here], filler: 'x' }) }
+        Syntax { problem, repair: one_byte.then(|| Repair::of(vec![here])) }
     }
 
     /// `${…}` inside `{}` or `[]` ends the value at `$`.
@@ -252,6 +236,9 @@ impl<'a> Scene<'a> {
             && self.text[self.at..self.end].starts_with('{');
         let Some(length) = reference.then(|| self.text[self.at..self.end].find('}')).flatten()
         else {
+            if let Some(unclosed) = self.unclosed() {
+                return unclosed;
+            }
             return self.plainly(
                 "a comma or the closing bracket is missing here",
                 "separate values with `, `; quote a value that holds brackets, or write the block form",
@@ -260,7 +247,7 @@ impl<'a> Scene<'a> {
         let span = Span::from(self.at - 1..self.at + length + 1);
         let written = &self.text[span.range()];
         let problem = expansion_in_flow(self.file, span, written, self.key_before());
-        Syntax { problem, repair: Some(Repair { spans: vec![span], filler: 'x' }) }
+        Syntax { problem, repair: Some(Repair::of(vec![span])) }
     }
 
     /// The key before a value inside `{}`.
@@ -277,10 +264,10 @@ impl<'a> Scene<'a> {
             let problem = Problem::new(Code::Syntax, "a second `: ` in a bare value")
                 .at(self.file, self.here())
                 .help("quote the value");
-            return Syntax { problem, repair: Some(self.blank_here()) };
+            return Syntax { problem, repair: Some(Repair::of(vec![self.here()])) };
         }
-        let indent = before.len() - before.trim_start().len();
-        let word = Span::from(self.start + indent..self.at);
+        let word_start = self.start + before.len() - before.trim_start().len();
+        let word = Span::from(word_start..self.at);
         let previous = (1..self.line)
             .rev()
             .map(|line| &self.text[self.file.line_range(line)])
@@ -296,37 +283,58 @@ impl<'a> Scene<'a> {
             )
             .help("give it the same indentation as the keys beside it")
         };
-        Syntax { problem: problem.at(self.file, word), repair: Some(self.blank_here()) }
+        let line = Span::from(word_start..self.end);
+        let repair = Repair { swallows: true, ..Repair::of(vec![line]) };
+        Syntax { problem: problem.at(self.file, word), repair: Some(repair) }
     }
 
-    fn blank_here(&self) -> Repair {
-        Repair { spans: vec![self.here()], filler: 'x' }
-    }
-
-    /// `"\d"`: an escape that YAML does not know.
+    /// `"\d"`: escapes that YAML does not know. Those of one text are one mistake.
     fn escape(&self) -> Syntax {
         let mut offset = self.at + 1;
+        let mut spans = Vec::new();
         let bytes = self.text.as_bytes();
         while offset + 1 < bytes.len() && bytes[offset] != b'"' {
             let known = b"0abt\tnvfre \"/\\N_LPxuU\n\r".contains(&bytes[offset + 1]);
             if bytes[offset] == b'\\' && !known {
                 let length = self.text[offset + 1..].chars().next().map_or(0, char::len_utf8);
-                let span = Span::from(offset..offset + 1 + length);
-                let written = &self.text[span.range()];
-                let problem = Problem::new(
-                    Code::Syntax,
-                    format!("`{written}` is no escape that \"…\" knows"),
-                )
-                .at(self.file, span)
-                .help("use single quotes, in which a backslash is itself: '\\d+'");
-                return Syntax { problem, repair: Some(Repair { spans: vec![span], filler: 'x' }) };
+                spans.push(Span::from(offset..offset + 1 + length));
             }
             offset += if bytes[offset] == b'\\' { 2 } else { 1 };
         }
-        self.plainly(
-            "an escape in this text is not known",
-            "use single quotes, in which a backslash is itself",
-        )
+        let help = "use single quotes, in which a backslash is itself: '\\d+'";
+        let Some(&first) = spans.first() else {
+            return self.plainly("an escape in this text is not known", help);
+        };
+        let written = &self.text[first.range()];
+        let message = format!("`{written}` is no escape that \"…\" knows");
+        let problem = Problem::new(Code::Syntax, message).at(self.file, first).help(help);
+        Syntax { problem, repair: Some(Repair::of(spans)) }
+    }
+
+    /// A bracket that is still open on a later line than its own.
+    fn unclosed(&self) -> Option<Syntax> {
+        let open = Span { start: self.open?, end: self.open? + 1 };
+        if open.start as usize >= self.start {
+            return None;
+        }
+        let bracket = &self.text[open.range()];
+        let close = if bracket == "{" { '}' } else { ']' };
+        let here = Place { file: Arc::clone(self.file), span: self.here() };
+        let problem = Problem::new(Code::Syntax, format!("this `{bracket}` is never closed"))
+            .at(self.file, open)
+            .related(here, "no further than here")
+            .help(format!("close it with `{close}`"));
+        Some(Syntax { problem, repair: None })
+    }
+
+    /// A line that can only be a key and has no colon.
+    fn no_colon(&self) -> Syntax {
+        let rest = self.text[self.at..self.end].trim_end();
+        let span = Span::from(self.at..self.at + rest.len());
+        let problem = Problem::new(Code::Syntax, "this line has no `:`")
+            .at(self.file, span)
+            .help("write `key: value`, or `key:` before what is indented under it");
+        Syntax { problem, repair: None }
     }
 
     /// A line that belongs to none of the maps and lists around it.

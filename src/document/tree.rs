@@ -131,8 +131,8 @@ impl Node {
     }
 
     /// The path of the innermost node or key that holds a span, as `rules[1].send_to[0]`; `None`
-    /// at the root.
-    pub fn path_of(&self, span: Span) -> Option<String> {
+    /// at the root. With `holder`, of the map whose key the span is.
+    pub fn path_of(&self, span: Span, holder: bool) -> Option<String> {
         let mut path = String::new();
         let mut node = self;
         loop {
@@ -144,6 +144,9 @@ impl Node {
                     }) else {
                         break;
                     };
+                    if holder && entry.key.span == span {
+                        break;
+                    }
                     if !path.is_empty() {
                         path.push('.');
                     }

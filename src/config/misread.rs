@@ -1,0 +1,103 @@
+//! A glob where a regular expression is read, and the reverse: likely slips, told as warnings.
+//!
+//! Both languages are valid in each other's place and mean something else there. Only what a bare
+//! value says is looked at: who writes `{glob: …}` or `{regex: …}` is believed. Deliberately absent:
+//! deciding what an expression matches.
+
+use crate::{
+    document::{Code, Value},
+    domain::field::Field,
+};
+
+/// Warns where a bare value of a field that reads regular expressions looks like a glob.
+pub(super) fn glob_as_regex(field: Field, value: Value<'_>, text: &str) {
+    if let Some(meant) = as_regex(text) {
+        let message =
+            format!("`{text}` looks like a glob, and `{field}` reads a regular expression");
+        value.add(
+            value
+                .problem(Code::GlobAsRegex, message)
+                .label("`*` repeats the letter before it")
+                .help(format!("write `{meant}`, or `{{glob: '{text}'}}`")),
+        );
+    }
+}
+
+/// Warns where a bare value of a field that reads globs looks like a regular expression.
+pub(super) fn regex_as_glob(field: Field, value: Value<'_>, text: &str) {
+    if let Some(sign) = sign_of_regex(text) {
+        let message =
+            format!("`{text}` looks like a regular expression, and `{field}` reads a glob");
+        let label = match sign {
+            ".*" | ".+" => format!("in a glob the `.` of `{sign}` is a plain dot"),
+            _ => format!("`{sign}` means nothing in a glob"),
+        };
+        let problem = value.problem(Code::RegexAsGlob, message).label(label);
+        value.add(problem.help(format!("write `*` for anything, or `{{regex: '{text}'}}`")));
+    }
+}
+
+/// The regular expression for a text that is most likely a glob; `None` for any other text.
+///
+/// A `*` that follows nothing or a plain character, and no sign of a regular expression beside it.
+pub(super) fn as_regex(text: &str) -> Option<String> {
+    let plain = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '/');
+    let mut starred = false;
+    let mut before = None;
+    for letter in text.chars() {
+        match letter {
+            '*' if before.is_none_or(|before| plain(before) || before == '*') => starred = true,
+            '*' | '\\' | '(' | ')' | '[' | ']' | '{' | '}' | '|' | '+' | '^' | '$' => return None,
+            _ => {}
+        }
+        before = Some(letter);
+    }
+    starred.then(|| text.replace('.', "\\.").replace("**", "*").replace('*', ".*"))
+}
+
+/// What gives a regular expression away in a text that is read as a glob.
+fn sign_of_regex(text: &str) -> Option<&'static str> {
+    if text.starts_with('^') {
+        return Some("^");
+    }
+    if text.ends_with('$') {
+        return Some("$");
+    }
+    ["\\d", "\\w", "\\s", "\\.", "\\b", ".*", ".+", "]+", "]*", ")?", ")+", "(?"]
+        .into_iter()
+        .find(|sign| text.contains(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_are_told_from_regular_expressions() {
+        for (text, meant) in [
+            ("test*", Some("test.*")),
+            ("*-prod", Some(".*-prod")),
+            ("release-*", Some("release-.*")),
+            ("v1.2*", Some("v1\\.2.*")),
+            ("**", Some(".*")),
+            ("v.*", None),
+            ("v\\d*", None),
+            ("[0-9]*", None),
+            ("(a|b)*", None),
+            ("v1.2.3", None),
+            ("latest", None),
+        ] {
+            assert_eq!(as_regex(text).as_deref(), meant, "for {text:?}");
+        }
+        for (text, sign) in [
+            ("shop/.*", Some(".*")),
+            ("^shop/api$", Some("^")),
+            ("api-\\d", Some("\\d")),
+            ("shop/*", None),
+            ("shop/{api,web}", None),
+            ("api-[0-9]", None),
+        ] {
+            assert_eq!(sign_of_regex(text), sign, "for {text:?}");
+        }
+    }
+}

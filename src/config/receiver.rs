@@ -1,0 +1,380 @@
+//! Receivers: the keys that all types share, and those of each type.
+//!
+//! What a type's values mean is for the adapter's settings to say; here its keys are read, and what
+//! the adapter refuses is put where it is written. Deliberately absent: sending.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use super::values::{pace, path, require_secret, seconds, secret, secret_file};
+use crate::{
+    adapters::{
+        http::ClientSettings,
+        receivers::{
+            self, AddressGuard, HttpSettings, Kind, SettingError, Settings, SlackSettings,
+            StatusPolicy, StatusSet, WebhookOptions, WebhookSettings, WecomSettings,
+        },
+        secret::Secret,
+    },
+    document::{Code, Entry, MapReader, Place, Problem, Value, nearest},
+    domain::pace::Pace,
+};
+
+/// A receiver, checked.
+#[derive(Debug, Clone)]
+pub struct Receiver {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What its type is configured with.
+    pub settings: Arc<dyn Settings>,
+    /// How fast it may be sent to.
+    pub pace: Option<Pace>,
+    /// The template, where one is named.
+    pub template: Option<Arc<str>>,
+    /// Sends that run side by side, at least 1.
+    pub concurrency: usize,
+    /// How it is reached: limits in time, authorities, proxy, addresses.
+    pub http: HttpSettings,
+}
+
+impl Receiver {
+    /// Its type.
+    pub fn kind(&self) -> &'static str {
+        self.settings.kind().name
+    }
+}
+
+/// Sends side by side where the configuration says nothing: chats hold back what comes faster than
+/// their pace, webhooks are as fast as their answers.
+const CHAT_CONCURRENCY: usize = 4;
+const WEBHOOK_CONCURRENCY: usize = 16;
+
+/// A receiver as far as it could be read: its name is known to rules even if the rest is wrong.
+pub(super) struct ReadReceiver<'a> {
+    pub(super) name: Arc<str>,
+    pub(super) kind: Option<&'static str>,
+    pub(super) receiver: Option<Receiver>,
+    /// The value of `template`, for the check that it exists.
+    pub(super) template: Option<Value<'a>>,
+}
+
+/// Reads one entry of `receivers`.
+pub(super) fn receiver<'a>(entry: &Entry, value: Value<'a>, folder: &Path) -> ReadReceiver<'a> {
+    let name: Arc<str> = Arc::clone(&entry.key.text);
+    let Some(mut map) = value.map() else {
+        return ReadReceiver { name, kind: None, receiver: None, template: None };
+    };
+    let kinds: Vec<&'static str> = receivers::KINDS.iter().map(|kind| kind.name).collect();
+    let kind = one_type(&mut map, &kinds, "receiver").and_then(receivers::kind);
+    let written = kind.and_then(|kind| Some((kind, map.get(kind.name)?)));
+    let settings = written.and_then(|(kind, value)| settings(kind, value, folder));
+    let pace_written = map.get("pace").map(pace);
+    let template = map.get("template");
+    let template_name = template.and_then(|value| value.name());
+    let concurrency = map.get("concurrency").and_then(|value| value.number(1..=256));
+    let http = http(&mut map, folder);
+    later(&mut map);
+    map.finish("keys of a receiver");
+    let receiver = settings.zip(kind).map(|((settings, guard), kind)| Receiver {
+        name: Arc::clone(&name),
+        settings,
+        pace: pace_written.flatten().or(kind.default_pace),
+        template: template_name.map(Into::into),
+        concurrency: concurrency.unwrap_or(match kind.default_pace {
+            Some(_) => CHAT_CONCURRENCY,
+            None => WEBHOOK_CONCURRENCY,
+        }),
+        http: HttpSettings { client: http, guard },
+    });
+    ReadReceiver { name, kind: kind.map(|kind| kind.name), receiver, template }
+}
+
+/// The one key of a map that names a type; what else is there is reported.
+pub(super) fn one_type(
+    map: &mut MapReader<'_>,
+    kinds: &[&'static str],
+    what: &str,
+) -> Option<&'static str> {
+    let written: Vec<&'static str> = kinds.iter().copied().filter(|kind| map.has(kind)).collect();
+    let value = map.value();
+    match written[..] {
+        [kind] => Some(kind),
+        [] => {
+            if value.is_complete() {
+                no_type(map, kinds, what);
+            }
+            None
+        }
+        [first, second, ..] => {
+            for kind in &written {
+                map.get(kind);
+            }
+            let place = |kind: &str| map.place_of(kind).map_or(value.node().span, |(span, _)| span);
+            let message = format!("{what} `{}` has more than one type", value.key());
+            let first_place = Place { file: Arc::clone(value.file()), span: place(first) };
+            value.add(
+                Problem::new(Code::OneTypeOnly, message)
+                    .at(value.file(), place(second))
+                    .related(first_place, format!("`{first}` is given here"))
+                    .help("keep one, and give the other its own name"),
+            );
+            None
+        }
+    }
+}
+
+/// Says that no key names a type, and that a key which nearly does is meant for one.
+fn no_type(map: &mut MapReader<'_>, kinds: &[&'static str], what: &str) {
+    let value = map.value();
+    let entries = value.entries().unwrap_or_default();
+    let near = entries.iter().find_map(|(entry, _)| {
+        nearest(&entry.key.text, kinds.iter().copied()).map(|near| (entry, near))
+    });
+    let message = format!("{what} `{}` has no type", value.key());
+    let problem = match near {
+        Some((entry, near)) => {
+            map.pass_over(&entry.key.text);
+            Problem::new(Code::OneTypeOnly, message)
+                .at(value.file(), entry.key.span)
+                .help(format!("did you mean `{near}`?"))
+        }
+        None => value.problem(Code::OneTypeOnly, message).help(format!(
+            "write one of them as a key, with its settings under it: `{}:`",
+            kinds[0]
+        )),
+    };
+    value.add(problem.known("types", kinds.iter().copied()));
+}
+
+/// The limits, authorities and proxy that sources and receivers share.
+pub(super) fn http(map: &mut MapReader<'_>, folder: &Path) -> ClientSettings {
+    let defaults = ClientSettings::default();
+    let limits = seconds(1)..=seconds(600);
+    let timeout = map.get("timeout").and_then(|value| value.duration(limits.clone()));
+    let connect = map.get("connect_timeout").and_then(|value| value.duration(limits));
+    let ca = map.get("ca_file");
+    let ca_file = ca.and_then(|value| path(value, folder));
+    let proxy = secret(map, "proxy", "proxy_file", folder);
+    let settings = ClientSettings {
+        timeout: timeout.unwrap_or(defaults.timeout),
+        connect_timeout: connect.unwrap_or(defaults.connect_timeout),
+        ca_file,
+        proxy,
+        ..defaults
+    };
+    check_client(map, &settings);
+    settings
+}
+
+/// Tries what only building a client can tell: whether its certificates and its proxy can be used.
+fn check_client(map: &MapReader<'_>, settings: &ClientSettings) {
+    let value = map.value();
+    let at = |key: &str| map.place_of(key).map_or(value.place(), |(_, value)| value.place());
+    if settings.ca_file.is_some() {
+        let only = ClientSettings { proxy: None, ..settings.clone() };
+        if let Err(error) = crate::adapters::http::client(&only) {
+            let place = at("ca_file");
+            let problem = Problem::new(Code::BadCertificate, format!("`ca_file`: {error}"));
+            let help = "name a file of PEM certificates";
+            value.add(problem.at(&place.file, place.span).help(help));
+        }
+    }
+    if let Some(proxy) = &settings.proxy
+        && !proxy.expose(is_proxy)
+    {
+        let place = at(if map.place_of("proxy").is_some() { "proxy" } else { "proxy_file" });
+        let problem = Problem::new(Code::BadUrl, "`proxy` takes the URL of a proxy");
+        let help = "write `http://host:port` or `socks5://host:port`";
+        value.add(problem.at(&place.file, place.span).help(help));
+    }
+}
+
+fn is_proxy(text: &str) -> bool {
+    reqwest::Url::parse(text.trim()).is_ok_and(|url| {
+        url.has_host() && matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h")
+    })
+}
+
+/// Keys of later versions.
+fn later(map: &mut MapReader<'_>) {
+    map.not_yet("fallback");
+    map.not_yet("digest_after");
+    if let Some(value) = map.get("digest")
+        && value.one_of(&[("on", true), ("off", false)]) == Some(true)
+    {
+        let message = "this version does not do digests yet";
+        value.add(value.problem(Code::NotYet, message).help("write `off`, or leave it out"));
+    }
+}
+
+type Read = Option<(Arc<dyn Settings>, AddressGuard)>;
+
+fn settings(kind: &Kind, value: Value<'_>, folder: &Path) -> Read {
+    let mut map = value.map()?.private();
+    let read = match kind.name {
+        "slack" => slack(&mut map, folder),
+        "wecom" => wecom(&mut map, folder),
+        _ => webhook(&mut map, folder),
+    };
+    let guard = guard(&mut map);
+    if let Some(settings) = &read
+        && settings.sends_in_clear()
+    {
+        let key = ["url", "url_file", "webhook_url", "webhook_url_file", "base_url", "key"];
+        let place = key.iter().find_map(|key| map.place_of(key)).map(|(_, value)| value.place());
+        let place = place.unwrap_or_else(|| value.place());
+        let message =
+            format!("`{}` is reached over plain http, which can be read on the way", kind.name);
+        let problem = Problem::new(Code::PlainHttp, message).at(&place.file, place.span);
+        value.add(problem.help("use https://; for an authority of your own there is `ca_file`"));
+    }
+    map.finish(&format!("keys of {}", kind.name));
+    Some((read?, guard))
+}
+
+fn slack(map: &mut MapReader<'_>, folder: &Path) -> Option<Arc<dyn Settings>> {
+    map.not_yet("token");
+    map.not_yet("token_file");
+    map.not_yet("channel");
+    let url = if map.has("token") || map.has("token_file") {
+        secret(map, "webhook_url", "webhook_url_file", folder)
+    } else {
+        require_secret(map, "webhook_url", "webhook_url_file", folder)
+    };
+    let settings = SlackSettings::new(url?);
+    settings.map(|settings| Arc::new(settings) as _).map_err(|error| refused(map, error)).ok()
+}
+
+fn wecom(map: &mut MapReader<'_>, folder: &Path) -> Option<Arc<dyn Settings>> {
+    for key in ["corpid", "corpsecret", "corpsecret_file", "agentid", "touser", "toparty", "totag"]
+    {
+        map.not_yet(key);
+    }
+    let key = if map.has("corpid") {
+        secret(map, "key", "key_file", folder)
+    } else {
+        require_secret(map, "key", "key_file", folder)
+    };
+    let base = map.get("base_url");
+    let base_url = base.and_then(|value| value.text_as("a URL"));
+    let settings = WecomSettings::new(key?, base_url);
+    settings.map(|settings| Arc::new(settings) as _).map_err(|error| refused(map, error)).ok()
+}
+
+fn webhook(map: &mut MapReader<'_>, folder: &Path) -> Option<Arc<dyn Settings>> {
+    for key in ["query", "success_when", "retry_when", "retry_after", "disable_when", "cloudevents"]
+    {
+        map.not_yet(key);
+    }
+    let url = require_secret(map, "url", "url_file", folder);
+    let method = map.get("method").and_then(|value| value.text());
+    let headers = map.get("headers").and_then(|value| headers(value, folder));
+    let options = WebhookOptions {
+        method: method.map(str::to_owned),
+        headers: headers.unwrap_or_default(),
+        signing_secrets: signing_secrets(map, folder),
+        statuses: map.get("statuses").and_then(statuses).unwrap_or_default(),
+    };
+    match WebhookSettings::new(url?, options) {
+        Ok(settings) => Some(Arc::new(settings)),
+        Err(errors) => {
+            errors.into_iter().for_each(|error| refused(map, error));
+            None
+        }
+    }
+}
+
+/// One secret, or the new and the old one while they rotate.
+fn signing_secrets(map: &mut MapReader<'_>, folder: &Path) -> Vec<Secret> {
+    let list = map.place_of("signing_secret").map(|(_, value)| value).filter(Value::is_list);
+    let Some(list) = list else {
+        return secret(map, "signing_secret", "signing_secret_file", folder).into_iter().collect();
+    };
+    map.get("signing_secret");
+    map.get("signing_secret_file");
+    map.exclusive("signing_secret", "signing_secret_file");
+    let items = list.some().unwrap_or_default();
+    items.into_iter().filter_map(|item| item.text().map(Secret::inline)).collect()
+}
+
+/// Headers: `Name: value`, or `Name_file: path` for a value that is a secret of its own.
+fn headers(value: Value<'_>, folder: &Path) -> Option<BTreeMap<String, Secret>> {
+    let entries = value.named("header")?;
+    let headers = entries.into_iter().filter_map(|(entry, value)| {
+        let name = entry.key.text.to_string();
+        match name.strip_suffix("_file") {
+            Some(name) => {
+                let secret = secret_file(value, path(value, folder)?)?;
+                Some((name.to_owned(), secret))
+            }
+            None => Some((name, Secret::inline(value.text()?))),
+        }
+    });
+    Some(headers.collect())
+}
+
+fn statuses(value: Value<'_>) -> Option<StatusPolicy> {
+    let mut map = value.map()?;
+    let defaults = StatusPolicy::default();
+    let mut set = |key| map.get(key).and_then(status_set);
+    let policy = StatusPolicy {
+        delivered: set("delivered").unwrap_or(defaults.delivered),
+        retry: set("retry").unwrap_or(defaults.retry),
+        endpoint: set("endpoint").unwrap_or(defaults.endpoint),
+    };
+    map.finish("keys of statuses");
+    Some(policy)
+}
+
+fn status_set(value: Value<'_>) -> Option<StatusSet> {
+    let items = value.some()?.into_iter();
+    let sets = items.filter_map(|item| {
+        let set = item.text()?.parse::<StatusSet>();
+        set.map_err(|_| {
+            let message = format!("{} is no status of HTTP", item.found());
+            item.add(
+                item.problem(Code::BadNumber, message).help("write `404`, `5xx` or `500-599`"),
+            );
+        })
+        .ok()
+    });
+    Some(StatusSet::of(sets.collect::<Vec<_>>()))
+}
+
+fn guard(map: &mut MapReader<'_>) -> AddressGuard {
+    let defaults = AddressGuard::default();
+    let Some(mut inner) = map.get("addresses").and_then(|value| value.map()) else {
+        return defaults;
+    };
+    let mut flag = |key| inner.get(key).and_then(|value| value.boolean());
+    let guard = AddressGuard {
+        allow_link_local: flag("allow_link_local").unwrap_or(defaults.allow_link_local),
+        allow_private: flag("allow_private").unwrap_or(defaults.allow_private),
+    };
+    inner.finish("keys of addresses");
+    guard
+}
+
+/// Puts what an adapter refuses where it is written: the key, its `_file` form, or what it lies in.
+fn refused(map: &MapReader<'_>, error: SettingError) {
+    let value = map.value();
+    let (first, rest) = error.key.split_once('.').unwrap_or((&error.key, ""));
+    let file_key = format!("{first}_file");
+    let found = map.place_of(first).or_else(|| map.place_of(&file_key)).map(|(_, value)| value);
+    let inner = found.and_then(|found| {
+        let entries = if found.is_map() { found.entries()? } else { return None };
+        entries.into_iter().find(|(entry, _)| *entry.key.text == *rest)
+    });
+    let place = match (inner, found) {
+        (Some((entry, _)), _) => Place { file: Arc::clone(value.file()), span: entry.key.span },
+        (None, Some(found)) => found.place(),
+        (None, None) => value.place(),
+    };
+    let message = format!("`{}` {}", error.key, error.message);
+    let problem = Problem::new(Code::BadSetting, message).at(&place.file, place.span);
+    value.add(problem.maybe_help(error.help));
+}
+
+/// The longest that one send takes, whatever its own limits say: for the lane.
+pub fn send_timeout(http: &HttpSettings) -> Duration {
+    http.client.timeout + seconds(5)
+}

@@ -1,0 +1,282 @@
+//! Rules: from a rule file's tree to checked rules (design 2.2).
+//!
+//! Deliberately absent: which files there are (`rule_files`), and the match language (`rule_match`).
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use jiff::tz::TimeZone;
+
+use super::{names::Names, rule_match::ClauseReader, templates::TemplateNames};
+use crate::{
+    document::{Code, Document, MapReader, Place, Problem, Report, Value, nearest},
+    domain::{
+        expression::Expressions,
+        field::Field,
+        rule::{DEFAULT_BY, Mode, Notify, Origin, Rule, Severity},
+    },
+};
+
+/// Reads the rules of any number of files, in order.
+pub(super) struct RuleReader<'a> {
+    names: &'a Names,
+    templates: &'a TemplateNames,
+    zone: &'a TimeZone,
+    expressions: Expressions,
+    rules: Vec<Rule>,
+    /// Where each name was first given.
+    places: HashMap<Arc<str>, Place>,
+}
+
+/// What a file says for all of its rules.
+#[derive(Default)]
+struct Defaults {
+    send_to: Option<Vec<Arc<str>>>,
+    labels: BTreeMap<String, String>,
+    severity: Option<Severity>,
+    template: Option<Arc<str>>,
+    by: Option<Vec<Field>>,
+    mode: Option<Mode>,
+    /// Something of it could not be read, so that a rule may lack it for no fault of its own.
+    broken: bool,
+}
+
+impl<'a> RuleReader<'a> {
+    pub(super) fn new(names: &'a Names, templates: &'a TemplateNames, zone: &'a TimeZone) -> Self {
+        Self {
+            names,
+            templates,
+            zone,
+            expressions: Expressions::default(),
+            rules: Vec::new(),
+            places: HashMap::new(),
+        }
+    }
+
+    /// The rules, in order.
+    pub(super) fn finish(self) -> Vec<Rule> {
+        self.rules
+    }
+
+    /// Whether no rule could be read so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// Reads one file.
+    pub(super) fn file(&mut self, document: &Document, report: &Report) {
+        let Some(root) = &document.root else {
+            if !document.broken {
+                report.add(
+                    Problem::new(Code::Empty, "the file holds no rules")
+                        .at(&document.file, Default::default())
+                        .help("write `rules:` and a list of rules"),
+                );
+            }
+            return;
+        };
+        let value = Value::root(root, "the rule file", &document.file, report);
+        let Some(mut map) = value.map() else { return };
+        let defaults = map.get("defaults").map(|value| self.defaults(value)).unwrap_or_default();
+        let rules = map.require("rules");
+        map.finish("keys of a rule file");
+        let Some(rules) = rules.and_then(|value| value.list()) else { return };
+        for rule in rules {
+            let read = self.rule(rule, &defaults);
+            self.rules.extend(read);
+        }
+    }
+
+    fn defaults(&mut self, value: Value<'_>) -> Defaults {
+        let before = value.report().errors();
+        let Some(mut map) = value.map() else {
+            return Defaults { broken: true, ..Defaults::default() };
+        };
+        let common = self.common(&mut map);
+        refuse_later(&mut map);
+        map.finish("keys of defaults");
+        Defaults { broken: value.report().errors() > before || !value.is_complete(), ..common }
+    }
+
+    /// What rules and defaults can both say.
+    fn common(&self, map: &mut MapReader<'_>) -> Defaults {
+        let send_to = map.get("send_to").and_then(|value| self.names.receivers(value));
+        let template = map.get("template");
+        let template = template.and_then(|value| {
+            let name = value.name()?;
+            self.template(value, name, send_to.as_deref().unwrap_or_default());
+            Some(name.into())
+        });
+        Defaults {
+            send_to,
+            labels: map.get("labels").and_then(labels).unwrap_or_default(),
+            severity: map
+                .get("severity")
+                .and_then(|value| value.one_of(&words(Severity::ALL, Severity::name))),
+            template,
+            by: map.get("by").and_then(fields),
+            mode: map.get("mode").and_then(|value| value.one_of(&words(Mode::ALL, Mode::name))),
+            broken: false,
+        }
+    }
+
+    fn rule(&mut self, value: Value<'_>, defaults: &Defaults) -> Option<Rule> {
+        let mut map = value.map()?;
+        let name = map.require("name").and_then(|value| self.name(value));
+        let matches = map.require("match");
+        let matches = matches.and_then(|value| self.clauses(value, "match"));
+        let own = self.common(&mut map);
+        let stop = map.get("stop").and_then(|value| value.boolean()).unwrap_or(false);
+        let _recover = map.get("recover").and_then(|value| self.clauses(value, "recover"));
+        refuse_later(&mut map);
+        if own.send_to.is_none() && defaults.send_to.is_none() && !defaults.broken {
+            self.sends_nowhere(&map);
+        }
+        let wrote_template = map.place_of("template").is_some();
+        let inherits = own.send_to.is_none().then_some(defaults.send_to.as_deref()).flatten();
+        if let (true, Some(receivers), Some((_, value))) =
+            (wrote_template, inherits, map.place_of("template"))
+            && let Some(template) = &own.template
+        {
+            self.template(value, template, receivers);
+        }
+        map.finish("keys of a rule");
+        let mut labels = defaults.labels.clone();
+        labels.extend(own.labels);
+        let by = own.by.or_else(|| defaults.by.clone());
+        Some(Rule {
+            name: name?,
+            matches: matches?,
+            severity: own.severity.or(defaults.severity).unwrap_or(Severity::Info),
+            labels,
+            send_to: own.send_to.or_else(|| defaults.send_to.clone())?,
+            template: own.template.or_else(|| defaults.template.clone()),
+            notify: Notify::Every,
+            by: by.unwrap_or_else(|| DEFAULT_BY.to_vec()),
+            stop,
+            mode: own.mode.or(defaults.mode).unwrap_or(Mode::Live),
+            origin: origin(value),
+        })
+    }
+
+    /// A rule's name, which no rule of any file had before.
+    fn name(&mut self, value: Value<'_>) -> Option<Arc<str>> {
+        let name: Arc<str> = value.name()?.into();
+        if let Some(first) = self.places.get(&name) {
+            let message = format!("another rule is named `{name}`");
+            value.add(
+                value
+                    .problem(Code::DuplicateRule, message)
+                    .label("named again here")
+                    .related(first.clone(), "first named here")
+                    .help("rename one: a rule's name is its identity in the record"),
+            );
+            return None;
+        }
+        self.places.insert(Arc::clone(&name), value.place());
+        Some(name)
+    }
+
+    fn clauses(&mut self, value: Value<'_>, path: &str) -> Option<crate::domain::clause::Clause> {
+        ClauseReader { zone: self.zone, expressions: &mut self.expressions }.clauses(value, path, 0)
+    }
+
+    /// Checks that a template exists for each of the receivers, of which only the unknown are not
+    /// looked at.
+    fn template(&self, value: Value<'_>, name: &str, receivers: &[Arc<str>]) {
+        let mut told = Vec::new();
+        for receiver in receivers {
+            let Some(kind) = self.names.kind_of(receiver) else { continue };
+            if !told.contains(&kind) {
+                told.push(kind);
+                self.templates.check(value, name, kind);
+            }
+        }
+    }
+
+    fn sends_nowhere(&self, map: &MapReader<'_>) {
+        let value = map.value();
+        if map.has("send_to") || !value.is_complete() {
+            return;
+        }
+        let problem = value.problem(Code::NoReceiver, "this rule sends nowhere");
+        let problem = problem.help("give it `send_to`, or the file `defaults: {send_to: …}`");
+        value.add(self.names.known(problem));
+    }
+}
+
+/// Refuses the keys that later versions bring.
+fn refuse_later(map: &mut MapReader<'_>) {
+    if let Some(value) = map.get("notify") {
+        let every = value.scalar().is_some_and(|scalar| &*scalar.text == "every");
+        let known =
+            value.is_map() || value.scalar().is_some_and(|scalar| &*scalar.text == "change");
+        if known {
+            let message = "this version does only `notify: every`";
+            value.add(value.problem(Code::NotYet, message).help("leave it out"));
+        } else if !every {
+            value.one_of(&[("every", ())]);
+        }
+    }
+    for key in ["remind", "group", "throttle", "mute", "inhibited_by", "storm", "flapping"] {
+        map.not_yet(key);
+    }
+}
+
+/// Words with their meanings, for [`Value::one_of`].
+fn words<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<(&'static str, T)> {
+    all.iter().map(|&one| (name(one), one)).collect()
+}
+
+fn labels(value: Value<'_>) -> Option<BTreeMap<String, String>> {
+    const MOST: usize = 64;
+    let entries = value.named("label")?;
+    if entries.len() > MOST {
+        let message = format!("a rule has at most {MOST} labels");
+        value.add(value.problem(Code::TooLarge, message));
+    }
+    let entries = entries.into_iter().take(MOST);
+    Some(
+        entries
+            .filter_map(|(entry, value)| {
+                Some((entry.key.text.to_string(), value.raw_text()?.to_owned()))
+            })
+            .collect(),
+    )
+}
+
+/// The fields of a key, each once.
+fn fields(value: Value<'_>) -> Option<Vec<Field>> {
+    let mut fields = Vec::new();
+    for item in value.some()? {
+        let Some(text) = item.text_as("a field") else { continue };
+        match Field::by_name(text) {
+            Some(field) if fields.contains(&field) => {
+                let message = format!("`{field}` is listed twice");
+                item.add(item.problem(Code::NamedTwice, message).help("list it once"));
+            }
+            Some(field) => fields.push(field),
+            None => {
+                let known = Field::ALL.iter().map(|field| field.name());
+                let near = nearest(text, known.clone());
+                item.add(
+                    item.problem(
+                        Code::UnknownField,
+                        format!("entries have no field {}", item.found()),
+                    )
+                    .known("fields", known)
+                    .maybe_help(near.map(|near| format!("did you mean `{near}`?"))),
+                );
+            }
+        }
+    }
+    Some(fields)
+}
+
+fn origin(value: Value<'_>) -> Origin {
+    let place = value.place();
+    let line = u32::try_from(place.position().line).unwrap_or(u32::MAX);
+    Origin { path: value.file().name().into(), line }
+}

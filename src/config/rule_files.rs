@@ -1,0 +1,93 @@
+//! Which files hold rules: those named, and those in the folders named.
+//!
+//! Folders are read recursively for `*.yaml` and `*.yml` but not `*_test.yaml`, in byte order of
+//! path; what begins with a dot is passed over (a config map's `..data` holds every file twice).
+//! Deliberately absent: what stands in them.
+
+use std::{
+    collections::HashSet,
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::read_text;
+use crate::document::{Code, Document, Report, Value};
+
+/// The deepest folder that is read.
+const MAX_DEPTH: usize = 16;
+
+/// The most files of rules.
+const MAX_FILES: usize = 10_000;
+
+/// A path that holds rules and the value that names it, where one does.
+pub(super) struct Named<'a> {
+    pub(super) path: PathBuf,
+    pub(super) value: Option<Value<'a>>,
+}
+
+/// The files that a path stands for, in order; with what can't be read.
+pub(super) fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    let mut folders = vec![(path.to_owned(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or(OsStr::new("")).as_encoded_bytes();
+            if name.starts_with(b".") {
+                continue;
+            }
+            // Links are followed, as a config map needs; the depth bounds those that go in circles.
+            let is_folder = fs::metadata(&path).is_ok_and(|meta| meta.is_dir());
+            if is_folder && depth < MAX_DEPTH {
+                folders.push((path, depth + 1));
+            } else if !is_folder && is_rule_file(name) && files.len() < MAX_FILES {
+                files.push(path);
+            }
+        }
+    }
+    files.sort_by(|one, other| {
+        one.as_os_str().as_encoded_bytes().cmp(other.as_os_str().as_encoded_bytes())
+    });
+    Ok(files)
+}
+
+/// Reads the rule files of several paths, each file once.
+pub(super) fn documents(named: &[Named<'_>], report: &Report) -> Vec<Document> {
+    let mut documents = Vec::new();
+    let mut known = HashSet::new();
+    for Named { path, value } in named {
+        let files = match files_of(path) {
+            Ok(files) => files,
+            Err(error) => {
+                report.add(super::unreadable(path, &error, *value));
+                continue;
+            }
+        };
+        for file in files {
+            if !known.insert(file.clone()) {
+                continue;
+            }
+            match read_text(&file) {
+                Ok(text) => documents.push(Document::parse(text, report)),
+                Err(error) => report.add(super::unreadable(&file, &error, *value)),
+            }
+        }
+    }
+    documents
+}
+
+fn is_rule_file(name: &[u8]) -> bool {
+    let stem = name.strip_suffix(b".yaml").or_else(|| name.strip_suffix(b".yml"));
+    stem.is_some_and(|stem| !stem.is_empty() && !stem.ends_with(b"_test"))
+}
+
+/// Says that there are no rules at all.
+pub(super) fn warn_of_none(value: Option<Value<'_>>, place: Value<'_>) {
+    let message = "there are no rules, so nothing is ever sent";
+    let problem = value.unwrap_or(place).problem(Code::NoRules, message);
+    place.add(problem.help("name rule files or folders under `rules`: `rules: [rules/]`"));
+}

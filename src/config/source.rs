@@ -1,0 +1,276 @@
+//! Sources: the keys that all types share, and those of each type.
+//!
+//! Deliberately absent: reading a log.
+
+use std::{ops::RangeInclusive, path::Path, sync::Arc, time::Duration};
+
+use jiff::tz::TimeZone;
+
+use super::{
+    receiver::{http, one_type},
+    values::{days, repository, require_secret, seconds, secret, zone},
+};
+use crate::{
+    adapters::{
+        http::ClientSettings,
+        source::{
+            CcrMethod, CcrSettings, Endpoint, FileInput, FileSettings, TcrPersonalSettings,
+            signature::SignatureMethod,
+        },
+    },
+    document::{Code, Entry, MapReader, Value},
+};
+
+/// A source, checked.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What its type is configured with.
+    pub settings: SourceSettings,
+    /// The repositories to read, each once. Of a `file` source where nothing is said: empty, and all
+    /// that the file holds are meant.
+    pub repos: Vec<Arc<str>>,
+    /// The floor of the interval at which each repository is read.
+    pub poll_every: Duration,
+    /// The most requests a second, shared by its repositories.
+    pub requests_per_second: f64,
+    /// What becomes of the rows that are there at the first reading.
+    pub first_run: FirstRun,
+    /// How far back the log is walked again.
+    pub overlap: Duration,
+    /// The zone of the log's timestamps.
+    pub zone: TimeZone,
+    /// Entries older than this when they are taken in are late news; `None` sets no limit.
+    pub catch_up_older_than: Option<Duration>,
+    /// How it is reached.
+    pub http: ClientSettings,
+}
+
+/// What a source's type is configured with.
+#[derive(Debug, Clone)]
+pub enum SourceSettings {
+    /// API 2.0.
+    Ccr(CcrSettings),
+    /// API 3.0.
+    TcrPersonal(TcrPersonalSettings),
+    /// A file.
+    File(FileSettings),
+}
+
+impl SourceSettings {
+    /// The key that names the type.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Ccr(_) => "ccr",
+            Self::TcrPersonal(_) => "tcr_personal",
+            Self::File(_) => "file",
+        }
+    }
+}
+
+/// What becomes of the rows that are there at the first reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstRun {
+    /// They are known and nothing more.
+    Skip,
+    /// They are taken in as if they were new.
+    All,
+    /// Those not older than this are.
+    Since(Duration),
+}
+
+/// The types, in the order in which people are told of them.
+const KINDS: [&str; 4] = ["ccr", "tcr_personal", "tcr_enterprise", "file"];
+
+/// The most repositories that one source takes.
+const MAX_REPOS: usize = 100_000;
+
+const INTERVALS: RangeInclusive<Duration> = seconds(1)..=days(1);
+const WINDOWS: RangeInclusive<Duration> = seconds(0)..=days(31);
+
+/// Reads one entry of `sources`.
+pub(super) fn source(
+    entry: &Entry,
+    value: Value<'_>,
+    folder: &Path,
+    default_zone: &TimeZone,
+) -> Option<Source> {
+    let mut map = value.map()?;
+    let kind = one_type(&mut map, &KINDS, "source");
+    map.not_yet("discover");
+    if kind == Some("tcr_enterprise") {
+        map.not_yet("tcr_enterprise");
+    }
+    let written = kind.and_then(|kind| Some((kind, map.get(kind)?)));
+    let settings = written.and_then(|(kind, value)| settings(kind, value, folder));
+    let is_file = kind == Some("file");
+    let repos = map.get("repos").and_then(repositories);
+    if repos.is_none()
+        && kind.is_some()
+        && !is_file
+        && !map.has("repos")
+        && !map.has("discover")
+        && kind != Some("tcr_enterprise")
+    {
+        map.missing("repos", Some("list what to read: `repos: [shop/api, shop/web]`"));
+    }
+    let mut duration =
+        |key, bounds| map.get(key).and_then(|value: Value<'_>| value.duration(bounds));
+    let poll_every = duration("poll_every", INTERVALS);
+    let overlap = duration("overlap", WINDOWS);
+    let requests = map.get("requests_per_second").and_then(|value| value.number(0.01..=1000.0));
+    let first_run = map.get("first_run").and_then(first_run);
+    let zone = map.get("time_zone").and_then(zone);
+    let catch_up = map.get("catch_up").and_then(catch_up);
+    let http = http(&mut map, folder);
+    map.finish("keys of a source");
+    Some(Source {
+        name: Arc::clone(&entry.key.text),
+        settings: settings?,
+        repos: repos.unwrap_or_default(),
+        poll_every: poll_every.unwrap_or(seconds(10)),
+        requests_per_second: requests.unwrap_or(10.0),
+        first_run: first_run.unwrap_or(if is_file { FirstRun::All } else { FirstRun::Skip }),
+        overlap: overlap.unwrap_or(seconds(600)),
+        zone: zone.unwrap_or_else(|| default_zone.clone()),
+        catch_up_older_than: catch_up,
+        http,
+    })
+}
+
+fn repositories(value: Value<'_>) -> Option<Vec<Arc<str>>> {
+    let items = value.some()?;
+    if items.len() > MAX_REPOS {
+        let message = format!("a source reads at most {MAX_REPOS} repositories");
+        value.add(value.problem(Code::TooLarge, message).help("make several sources of it"));
+    }
+    let mut known = std::collections::HashSet::new();
+    let mut repos = Vec::new();
+    for item in items.into_iter().take(MAX_REPOS) {
+        let Some(name) = repository(item) else { continue };
+        if known.insert(name) {
+            repos.push(name.into());
+        } else {
+            let message = format!("{} is listed twice", item.found());
+            item.add(item.problem(Code::NamedTwice, message).help("list it once"));
+        }
+    }
+    Some(repos)
+}
+
+/// `skip`, `all` or `{since: 2h}`.
+fn first_run(value: Value<'_>) -> Option<FirstRun> {
+    if !value.is_map() {
+        return match value.text_as("`skip`, `all` or `{since: 2h}`")? {
+            "skip" => Some(FirstRun::Skip),
+            "all" => Some(FirstRun::All),
+            _ => {
+                let message = format!("`first_run` can't be {}", value.found());
+                let known = ["skip", "all", "{since: 2h}"];
+                value.add(value.problem(Code::UnknownWord, message).known("values", known));
+                None
+            }
+        };
+    }
+    let mut map = value.map()?;
+    let since = map.require("since").and_then(|value| value.duration(seconds(1)..=days(3660)));
+    map.finish("keys of first_run");
+    since.map(FirstRun::Since)
+}
+
+fn catch_up(value: Value<'_>) -> Option<Duration> {
+    let mut map = value.map()?;
+    let older_than = map.require("older_than");
+    let older_than = older_than.and_then(|value| value.duration(seconds(60)..=days(366)));
+    if let Some(then) = map.get("then")
+        && then.one_of(&[("send", false), ("digest", true), ("skip", true)]) == Some(true)
+    {
+        let message = "this version only does `then: send`";
+        then.add(then.problem(Code::NotYet, message).help("write `send`, or leave `catch_up` out"));
+    }
+    map.finish("keys of catch_up");
+    older_than
+}
+
+fn settings(kind: &str, value: Value<'_>, folder: &Path) -> Option<SourceSettings> {
+    match kind {
+        "ccr" => ccr(value, folder).map(SourceSettings::Ccr),
+        "tcr_personal" => tcr_personal(value, folder).map(SourceSettings::TcrPersonal),
+        "file" => file(value, folder).map(SourceSettings::File),
+        _ => None,
+    }
+}
+
+fn ccr(value: Value<'_>, folder: &Path) -> Option<CcrSettings> {
+    let mut map = value.map()?.private();
+    let endpoint = endpoint(&mut map, CcrSettings::ENDPOINT);
+    let region = map.get("region").and_then(|value| value.text());
+    let id = require_secret(&mut map, "secret_id", "secret_id_file", folder);
+    let key = require_secret(&mut map, "secret_key", "secret_key_file", folder);
+    let token = secret(&mut map, "token", "token_file", folder);
+    let signature = map.get("signature_method").and_then(|value| {
+        let methods = [SignatureMethod::HmacSha256, SignatureMethod::HmacSha1];
+        value.one_of(&methods.map(|method| (method.name(), method)))
+    });
+    let method = map.get("method").and_then(|value| {
+        value.one_of(&[CcrMethod::Post, CcrMethod::Get].map(|method| (method.name(), method)))
+    });
+    map.finish("keys of ccr");
+    let mut settings = CcrSettings::new(endpoint?, id?, key?);
+    settings.region = region.map(str::to_owned);
+    settings.token = token;
+    settings.signature_method = signature.unwrap_or(settings.signature_method);
+    settings.method = method.unwrap_or(settings.method);
+    Some(settings)
+}
+
+fn tcr_personal(value: Value<'_>, folder: &Path) -> Option<TcrPersonalSettings> {
+    let mut map = value.map()?.private();
+    let endpoint = endpoint(&mut map, TcrPersonalSettings::ENDPOINT);
+    let region = map.require("region").and_then(|value| value.text());
+    let secret_id = require_secret(&mut map, "secret_id", "secret_id_file", folder);
+    let secret_key = require_secret(&mut map, "secret_key", "secret_key_file", folder);
+    let token = secret(&mut map, "token", "token_file", folder);
+    map.finish("keys of tcr_personal");
+    Some(TcrPersonalSettings {
+        endpoint: endpoint?,
+        region: region?.to_owned(),
+        secret_id: secret_id?,
+        secret_key: secret_key?,
+        token,
+    })
+}
+
+fn file(value: Value<'_>, folder: &Path) -> Option<FileSettings> {
+    // `file: rows.jsonl` says all there is to say; the map leaves room.
+    let path = if value.is_map() {
+        let mut map = value.map()?;
+        let path = map.require("path").and_then(|value| value.text_as("a path"));
+        map.finish("keys of file");
+        path?
+    } else {
+        value.text_as("a path, or `-` for standard input")?
+    };
+    let input = match FileInput::of(path) {
+        FileInput::Path(path) => FileInput::Path(folder.join(path)),
+        FileInput::Stdin => FileInput::Stdin,
+    };
+    Some(FileSettings { input })
+}
+
+fn endpoint(map: &mut MapReader<'_>, default: &str) -> Option<Endpoint> {
+    let Some(value) = map.get("endpoint") else { return default.parse().ok() };
+    let endpoint = value.text_as("a URL")?.parse::<Endpoint>();
+    let endpoint = endpoint.map_err(|error| {
+        let message = "`endpoint` can't be used";
+        value.add(value.problem(Code::BadUrl, message).help(error.to_string()));
+    });
+    let endpoint = endpoint.ok()?;
+    if endpoint.is_plain() {
+        let message =
+            "`endpoint` is plain http, so signed requests can be read and kept on the way";
+        value.add(value.problem(Code::PlainHttp, message).help("use https://"));
+    }
+    Some(endpoint)
+}

@@ -1,0 +1,142 @@
+//! What may not be shown in an excerpt: values whose key sounds like a credential, and addresses,
+//! which in this trade are credentials.
+//!
+//! Excerpts show lines as written, and a mistake may stand on the same line as a secret, or be that
+//! the secret stands under the wrong key. So the names alone decide, whether or not they are known.
+//! A bare `${VAR}` shows nothing and is left. Deliberately absent: what the environment holds, which
+//! never reaches an excerpt.
+
+use super::{Document, File, Kind, Node, Span};
+
+impl Document {
+    /// Masks in excerpts of this document what sounds like a secret.
+    pub fn hide_secrets(&self) {
+        if let Some(root) = &self.root {
+            hide_in(&self.file, root);
+        }
+    }
+}
+
+/// Addresses that are no secret, and help to see; unless they hold a password.
+const SHOWN: [&str; 3] = ["endpoint", "public_url", "base_url"];
+
+/// Whether a key of that name holds, or may hold, a credential.
+pub(super) fn sounds_secret(key: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "secret",
+        "token",
+        "password",
+        "key",
+        "url",
+        "proxy",
+        "postgres",
+        "authorization",
+        "cookie",
+    ];
+    let key = key.to_ascii_lowercase();
+    let open = key.ends_with("_file") || SHOWN.contains(&key.as_str());
+    !open && WORDS.iter().any(|word| key.contains(word))
+}
+
+/// Masks every scalar of a node, but for a bare `${VAR}`.
+pub(super) fn hide_scalars(file: &File, node: &Node) {
+    match &node.kind {
+        Kind::Scalar(scalar) => {
+            if !is_reference(scalar.shown()) && node.span.start < node.span.end {
+                file.hide(node.span);
+            }
+        }
+        Kind::List(items) => items.iter().for_each(|item| hide_scalars(file, item)),
+        Kind::Map(map) => map.entries.iter().for_each(|entry| hide_scalars(file, &entry.value)),
+        Kind::Unreadable => {
+            if !file.text().get(node.span.range()).is_some_and(is_reference) {
+                file.hide(node.span);
+            }
+        }
+    }
+}
+
+/// Masks what follows a secret's key on a line that can't be parsed.
+pub(super) fn hide_on_line(file: &File, line: usize) {
+    let range = file.line_range(line);
+    let text = &file.text()[range.clone()];
+    if let Some(start) = text.find("://") {
+        file.hide(Span::from(range.start + start + 3..range.end));
+    }
+    for (colon, _) in text.match_indices(':') {
+        let before = text[..colon].trim_end_matches(['"', '\'', ' ']);
+        let word = before
+            .rsplit(|letter: char| !letter.is_alphanumeric() && letter != '_' && letter != '-');
+        let key = word.into_iter().next().unwrap_or_default();
+        if sounds_secret(key) && !is_reference(text[colon + 1..].trim()) {
+            file.hide(Span::from(range.start + colon + 1..range.end));
+            return;
+        }
+    }
+}
+
+fn hide_in(file: &File, node: &Node) {
+    match &node.kind {
+        Kind::Scalar(scalar) => {
+            if scalar.shown().contains("://") {
+                hide_scalars(file, node);
+            }
+        }
+        Kind::List(items) => items.iter().for_each(|item| hide_in(file, item)),
+        Kind::Map(map) => {
+            for entry in &map.entries {
+                let key = &*entry.key.text;
+                match key {
+                    _ if SHOWN.contains(&key) && !holds_password(&entry.value) => {}
+                    "headers" => hide_scalars(file, &entry.value),
+                    _ if sounds_secret(key) && !matches!(entry.value.kind, Kind::Map(_)) => {
+                        hide_scalars(file, &entry.value);
+                    }
+                    _ => hide_in(file, &entry.value),
+                }
+            }
+        }
+        Kind::Unreadable => {}
+    }
+}
+
+fn holds_password(node: &Node) -> bool {
+    matches!(&node.kind, Kind::Scalar(scalar) if scalar.shown().contains('@'))
+}
+
+/// Whether a text is one reference to the environment, closed or not, and holds nothing itself.
+/// Quotes and brackets around it are looked through.
+fn is_reference(text: &str) -> bool {
+    let text =
+        text.trim_matches(|letter: char| letter.is_whitespace() || "\"'|>,]".contains(letter));
+    let Some(inside) = text.strip_prefix("${") else { return false };
+    let (name, rest) = inside.split_once('}').unwrap_or((inside, ""));
+    let default = name.split_once(":-").map_or("", |(_, default)| default);
+    default.is_empty() && rest.chars().all(|letter| "}]".contains(letter))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_shows_nothing_and_anything_beside_it_does() {
+        for text in ["${A}", "${A:-}", "${A:?set it}", "\"${A}\"", "${A}}", "${A}],", "${A", "${}"]
+        {
+            assert!(is_reference(text), "{text}");
+        }
+        for text in ["x${A}", "${A}x", "${A:-secret}", "secret", "", "${A}, b: secret"] {
+            assert!(!is_reference(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_secrets_are_known_by_their_sound() {
+        for key in ["secret_key", "webhook_url", "SigningSecret", "proxy", "token", "api_key"] {
+            assert!(sounds_secret(key), "{key}");
+        }
+        for key in ["key_file", "public_url", "base_url", "repos", "region", "pace"] {
+            assert!(!sounds_secret(key), "{key}");
+        }
+    }
+}

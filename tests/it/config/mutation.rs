@@ -1,0 +1,113 @@
+//! No file, however broken, makes the reader panic, hang or grow without bound.
+
+use std::{path::Path, time::Duration};
+
+use proptest::prelude::*;
+use triggerbell::{
+    config,
+    document::{File, MAX_PROBLEMS, Problems, json, sarif, text},
+};
+
+use super::{corpus, world::load_text};
+
+/// A change of a text at a place, given as a share of its length.
+#[derive(Debug, Clone)]
+enum Edit {
+    Delete(f64, usize),
+    Insert(f64, String),
+    Repeat(f64, usize),
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let sign = prop::sample::select(vec![
+        ":", ": ", "-", "- ", "\n", "\t", "  ", "{", "}", "[", "]", "'", "\"", "*", "&a ", "*a",
+        "!", "|", ">", "#", "${", "${A}", "<<: ", "\\", "? ", "---\n", "\u{feff}", "é", "值", "\0",
+        "\r\n", "%", "@", "`", ",", "1e9",
+    ]);
+    let place = || 0.0..1.0f64;
+    let edit = prop_oneof![
+        (place(), 1usize..20).prop_map(|(at, count)| Edit::Delete(at, count)),
+        (place(), sign).prop_map(|(at, sign)| Edit::Insert(at, sign.to_owned())),
+        (place(), 1usize..40).prop_map(|(at, count)| Edit::Repeat(at, count)),
+    ];
+    prop::collection::vec(edit, 1..8)
+}
+
+/// The character boundary at or before an index.
+fn floor(text: &str, index: usize) -> usize {
+    (0..=index.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+}
+
+fn apply(mut text: String, edits: &[Edit]) -> String {
+    for edit in edits {
+        let (Edit::Delete(share, _) | Edit::Insert(share, _) | Edit::Repeat(share, _)) = edit;
+        let at = floor(&text, (text.len() as f64 * share) as usize);
+        match edit {
+            Edit::Delete(_, count) => {
+                let end = floor(&text, at + count);
+                text.replace_range(at..end.max(at), "");
+            }
+            Edit::Insert(_, sign) => text.insert_str(at, sign),
+            Edit::Repeat(_, count) => {
+                let end = floor(&text, at + count);
+                let again = text[at..end.max(at)].to_owned();
+                text.insert_str(at, &again);
+            }
+        }
+    }
+    text
+}
+
+fn show_all(problems: &Problems) {
+    let shown = text(problems, true) + &json(problems) + &sarif(problems);
+    assert!(shown.len() < 64 << 20);
+    for problem in problems.iter() {
+        if let Some(place) = &problem.place {
+            assert!(place.span.start <= place.span.end);
+            assert!(place.span.end as usize <= place.file.text().len());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn a_mutated_file_is_read_to_its_end(which in any::<prop::sample::Index>(), edits in edits()) {
+        let cases: Vec<_> = corpus().into_iter().filter(|path| path.is_file()).collect();
+        let case = which.get(&cases);
+        let text = apply(std::fs::read_to_string(case).unwrap(), &edits);
+        let problems = load_text(Path::new("tests/it/config/broken/triggerbell.yaml"), &text);
+        show_all(&problems.map_or_else(|problems| problems, |loaded| loaded.warnings));
+        show_all(&config::check_rules(vec![File::new("rules.yaml", text)]));
+    }
+}
+
+#[test]
+fn what_is_too_much_is_refused_quickly() {
+    let nine = |line: &str| line.repeat(9);
+    let hostile = [
+        "[".repeat(100_000),
+        "{a: ".repeat(100_000),
+        "- ".repeat(100_000),
+        "a".repeat(5 << 20),
+        format!("rules: [{}]", "x, ".repeat(600_000)),
+        format!("rules:\n{}", "  - {}\n".repeat(200_000)),
+        format!("rules:\n{}", "\t- a: b: c\n".repeat(2_000)),
+        format!("rules:\n  - name: x\n    match: {}", "{not: ".repeat(40) + &"}".repeat(40)),
+        format!("rules:\n  - name: x\n    match: {{tag: '{}'}}", "(a|b)*".repeat(10_000)),
+        format!("rules:\n  - name: x\n    match: {{tag: '{}'}}", "(".repeat(4_000)),
+        format!("rules:\n  - {}", nine("name: é\n    ")),
+    ];
+    for text in hostile {
+        let begin = text.chars().take(40).collect::<String>();
+        let started = std::time::Instant::now();
+        let problems = config::check_rules(vec![File::new("rules.yaml", text)]);
+        assert!(problems.errors() > 0);
+        assert!(problems.iter().len() <= MAX_PROBLEMS);
+        show_all(&problems);
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(20), "{begin:?} took {took:?}");
+        println!("{begin:?} took {took:?}");
+    }
+}
