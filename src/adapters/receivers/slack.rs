@@ -255,6 +255,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_refusal_is_documented() {
+        let document = include_str!("../../../docs/receivers.md");
+        for (word, ..) in REFUSALS {
+            assert!(document.contains(&format!("`{word}`")), "{word}");
+        }
+    }
+
+    #[test]
     fn the_plain_form_keeps_the_text() {
         let full = r#"{"text":"down","blocks":[{"type":"divider"}],"attachments":[],"unfurl_links":false}"#;
         assert_eq!(plain_form(full), r#"{"text":"down","unfurl_links":false}"#);

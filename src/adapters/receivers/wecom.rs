@@ -306,6 +306,14 @@ mod tests {
     const URL: &str = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a-91f6";
 
     #[test]
+    fn every_refusal_is_documented() {
+        let document = include_str!("../../../docs/receivers.md");
+        for (code, ..) in REFUSALS {
+            assert!(document.contains(&code.to_string()), "{code}");
+        }
+    }
+
+    #[test]
     fn a_key_or_a_whole_url_is_understood_and_the_base_is_a_setting() {
         let url = |given: &str, base_url: Option<&str>| {
             let base = base_url.map(|text| base(text).unwrap());
