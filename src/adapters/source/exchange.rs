@@ -35,15 +35,7 @@ const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(3600);
 const CLOSE_CLOCKS_S: u64 = 60;
 
 /// Makes a request that is signed for that instant, with a nonce of its own.
-pub(super) trait Sign: Sync {
-    fn sign(&self, at: Timestamp) -> Result<Request, SourceError>;
-}
-
-impl<F: Fn(Timestamp) -> Result<Request, SourceError> + Sync> Sign for F {
-    fn sign(&self, at: Timestamp) -> Result<Request, SourceError> {
-        self(at)
-    }
-}
+pub(super) type Sign<'a> = dyn Fn(Timestamp) -> Result<Request, SourceError> + Sync + 'a;
 
 /// A registry's API, and what is needed to talk to it.
 pub(super) struct Exchange {
@@ -58,10 +50,10 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Asks for a page.
-    pub(super) async fn page(&self, request: &dyn Sign) -> Result<Page, SourceError> {
-        let mut outcome = self.attempt(request).await;
+    pub(super) async fn page(&self, sign: &Sign<'_>) -> Result<Page, SourceError> {
+        let mut outcome = self.attempt(sign).await;
         if matches!(&outcome, Err(error) if error.kind == Kind::Clock) {
-            outcome = self.attempt(request).await;
+            outcome = self.attempt(sign).await;
         }
         match outcome {
             Err(error) if error.kind == Kind::Clock => Err(name_the_offset(error)),
@@ -70,8 +62,8 @@ impl Exchange {
         }
     }
 
-    async fn attempt(&self, request: &dyn Sign) -> Result<Page, SourceError> {
-        let request = request.sign(self.clock.now())?;
+    async fn attempt(&self, sign: &Sign<'_>) -> Result<Page, SourceError> {
+        let request = sign(self.clock.now())?;
         let answer = self.client.execute(request).await.map_err(|error| {
             let why = http::describe(&error.without_url());
             self.scrubbed(source_error(

@@ -18,13 +18,16 @@ use crate::{domain::entry::Row, ports::Rejected};
 /// The most pieces that are kept of what could not be understood; the others are counted.
 const MAX_REJECTED: usize = 1_000;
 
+/// And the most bytes of them, since they are handed on at every reading.
+const MAX_REJECTED_BYTES: usize = 4 * 1024 * 1024;
+
 /// What a text held.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entries {
     /// The rows, in the text's order.
     pub rows: Vec<Row>,
-    /// What could not be understood, each with its line; at most a thousand and one, the last of
-    /// which then counts the rest.
+    /// What could not be understood, each with its line; at most a thousand and one, and about four
+    /// megabytes of it; the last then counts the rest.
     pub rejected: Vec<Rejected>,
 }
 
@@ -36,7 +39,7 @@ pub struct Entries {
 /// is rejected.
 pub fn read_entries(text: &[u8], zone: &TimeZone, missing_time: Option<Timestamp>) -> Entries {
     let how = Reading { zone, shape: Shape::Any, missing_time };
-    let mut reader = Reader { how, found: Entries::default(), unkept: 0 };
+    let mut reader = Reader { how, found: Entries::default(), kept_bytes: 0, unkept: 0 };
     match std::str::from_utf8(text) {
         Ok(text) => reader.text(text),
         Err(_) => {
@@ -54,6 +57,8 @@ pub fn read_entries(text: &[u8], zone: &TimeZone, missing_time: Option<Timestamp
 struct Reader<'z> {
     how: Reading<'z>,
     found: Entries,
+    /// How long the rejected pieces are together.
+    kept_bytes: usize,
     /// How many rejected pieces were counted only.
     unkept: usize,
 }
@@ -192,9 +197,11 @@ impl Reader<'_> {
     }
 
     fn reject(&mut self, line: usize, raw: &str, why: &str) {
-        if self.found.rejected.len() < MAX_REJECTED {
-            let reason = format!("line {line}: {}", one_line(why, 300));
-            self.found.rejected.push(rejected(raw, reason));
+        let room = self.kept_bytes < MAX_REJECTED_BYTES;
+        if room && self.unkept == 0 && self.found.rejected.len() < MAX_REJECTED {
+            let piece = rejected(raw, format!("line {line}: {}", one_line(why, 300)));
+            self.kept_bytes += piece.raw.len();
+            self.found.rejected.push(piece);
         } else {
             self.unkept += 1;
         }
@@ -205,8 +212,10 @@ impl Reader<'_> {
         if let (0, Some(last)) = (self.unkept, self.found.rejected.last_mut()) {
             let room = RAW_LIMIT_BYTES.saturating_sub(last.raw.len() + 1);
             if room > 0 {
+                let line = cut(line, room);
+                self.kept_bytes += line.len() + 1;
                 last.raw.push('\n');
-                last.raw.push_str(cut(line, room));
+                last.raw.push_str(line);
             }
         }
     }
