@@ -8,6 +8,7 @@ pub mod client;
 pub mod deliveries;
 pub mod exit;
 pub mod healthcheck;
+pub mod simulate;
 pub mod status;
 pub mod table;
 

@@ -1,0 +1,136 @@
+//! `simulate`: the stand-in registry alone, to test against.
+//!
+//! Prints `listening on URL`, then `secret_id: …`, `secret_key: …` and `repos: …`, a line each, and
+//! serves until it is interrupted. Deliberately absent: the registry itself (`simulate`).
+
+use std::{io::Write as _, sync::Arc};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::simulate::{
+    Credentials, FAULTS, Fault, FaultChance, Faults, Feed, Rate, Registry, RegistrySettings, World,
+};
+
+/// Serves a stand-in registry, API 2.0 and 3.0, to test against.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = faults_help())]
+pub struct Args {
+    /// The address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: String,
+
+    /// The repositories, as namespace/name with commas between.
+    #[arg(long, value_name = "a/b,c/d", value_delimiter = ',')]
+    pub repos: Vec<String>,
+
+    /// Rows that are in the log at the start, spread over the recent past.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub backlog: usize,
+
+    /// New rows, as 5/s, 0.5/s or 30/m; none by default.
+    #[arg(long, value_name = "N/s")]
+    pub rate: Option<Rate>,
+
+    /// The same seed gives the same credentials, rows and faults.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+
+    /// Something to go wrong with a probability from 0 to 1; may be repeated.
+    #[arg(long = "fault", value_name = "NAME=P")]
+    pub faults: Vec<FaultChance>,
+}
+
+fn faults_help() -> String {
+    let width = FAULTS.iter().map(|(_, name, _)| name.len()).max().unwrap_or_default();
+    let line = |(_, name, what): &(Fault, &str, &str)| {
+        format!("  {name:width$}  {}\n", what.replace('`', ""))
+    };
+    format!("Faults:\n{}", FAULTS.iter().map(line).collect::<String>())
+}
+
+/// Serves until `shutdown`.
+///
+/// # Errors
+/// The address can't be listened on, or standard output is closed.
+pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(&args.listen)
+        .await
+        .with_context(|| format!("could not listen on {}; choose another address", args.listen))?;
+    let repos = if args.repos.is_empty() { Feed::default_repos() } else { args.repos };
+    let faults = Faults::of(args.faults.iter().map(|FaultChance(fault, chance)| (*fault, *chance)));
+    let world = Arc::new(World::new(&repos));
+    let mut feed = Feed::new(args.seed, &repos, args.rate.unwrap_or(Rate::NEVER));
+    feed.set_late(faults.chance(Fault::Late));
+    feed.fill(&world, args.backlog, Timestamp::now());
+    let settings = RegistrySettings {
+        credentials: Credentials::generated(args.seed),
+        faults,
+        seed: args.seed,
+        ..Default::default()
+    };
+    let now = settings.now.clone();
+    let registry = Registry::start(listener, world.clone(), settings, &shutdown)?;
+    let Credentials { secret_id, secret_key, .. } = registry.credentials();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening on {}", registry.url())?;
+    writeln!(out, "secret_id: {secret_id}")?;
+    writeln!(out, "secret_key: {secret_key}")?;
+    writeln!(out, "repos: {}", repos.join(","))?;
+    out.flush()?;
+    drop(out);
+    if args.rate.is_some() {
+        feed.run(&world, now, shutdown).await;
+    } else {
+        shutdown.cancelled().await;
+    }
+    registry.stop().await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &str) -> Result<Args, String> {
+        let words = std::iter::once("simulate").chain(line.split_whitespace());
+        Line::try_parse_from(words).map(|line| line.args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn flags_are_read_as_the_design_has_them() {
+        let args = parse(
+            "--listen 127.0.0.1:0 --repos a/b,c/d --backlog 9 --rate 5/s --seed 3 \
+             --fault html=0.5 --fault slow=1",
+        );
+        let args = args.unwrap();
+        assert_eq!(args.repos, ["a/b", "c/d"]);
+        assert_eq!((args.backlog, args.seed, args.rate), (9, 3, Some(Rate::per_second(5.0))));
+        let faults = [FaultChance(Fault::Html, 0.5), FaultChance(Fault::Slow, 1.0)];
+        assert_eq!(args.faults, faults);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_what_is_known() {
+        let error = parse("--listen x --fault slwo=1").unwrap_err();
+        assert!(error.contains("there is no fault `slwo`; known: error500"), "{error}");
+        let error = parse("--listen x --rate 5").unwrap_err();
+        assert!(error.contains("write it as 5/s"), "{error}");
+    }
+
+    #[test]
+    fn every_fault_stands_in_the_help() {
+        let help = parse("--help").unwrap_err();
+        assert!(FAULTS.iter().all(|(_, name, _)| help.contains(name)), "{help}");
+    }
+}
