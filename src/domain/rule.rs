@@ -122,8 +122,7 @@ impl RuleSet {
             let mut seen = std::collections::BTreeSet::new();
             rule.send_to.retain(|receiver| seen.insert(receiver.clone()));
         }
-        let clauses: Vec<_> = rules.iter().map(|rule| &rule.matches).collect();
-        let matcher = Arc::new(Matcher::new(&clauses));
+        let matcher = Arc::new(Matcher::new(rules.iter().map(|rule| &rule.matches)));
         Self { rules, matcher }
     }
 

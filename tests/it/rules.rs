@@ -250,7 +250,7 @@ fn naively_matching(rules: &RuleSet, entry: &Entry) -> Vec<usize> {
 // ---- the matcher against its meaning ------------------------------------------------------
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
     fn matching_is_what_each_clause_says(
@@ -325,27 +325,6 @@ proptest! {
             rules.matching(&mut scratch, entry, NOW, &mut found);
             prop_assert_eq!(&found, &naively_matching(&rules, entry));
         }
-    }
-}
-
-#[test]
-fn so_it_is_where_an_automaton_gives_up() {
-    // Every position can begin a match of every pattern, so nearly every byte makes a new state.
-    let clauses = (0..250).map(|number| {
-        let text = format!("(?s).*{}[a-z]{{8}}.*", char::from(b'a' + number % 26));
-        let text = format!("{text}{}.{{{}}}", char::from(b'a' + number / 26), number % 9);
-        Clause::test(Field::ReturnMsg, "", Test::Regex(vec![Pattern::new(&text).unwrap()]))
-    });
-    let rules = rule_set(clauses.collect());
-    let mut random = fastrand::Rng::with_seed(1);
-    let (mut scratch, mut found) = (Scratch::default(), Vec::new());
-    for _ in 0..40 {
-        let mut row = Row::at(WallTime(0), NOW);
-        let message: String = (0..60).map(|_| random.lowercase()).collect();
-        row.return_msg = Some(message.into());
-        let entry = entry_of(row);
-        rules.matching(&mut scratch, &entry, NOW, &mut found);
-        assert_eq!(found, naively_matching(&rules, &entry));
     }
 }
 

@@ -1,16 +1,16 @@
-//! Sets of rules: a bit each, or a list where they are few.
+//! Sets of terms: a bit each, or a list where they are few.
 
-/// A set of rules, a bit each. All sets of one rule set are equally long.
+/// A set of terms, a bit each. All sets of one matcher are equally long.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Bits(Box<[u64]>);
 
 impl Bits {
-    /// No rule, of `count`.
+    /// No term, of `count`.
     pub(super) fn none(count: usize) -> Self {
         Self(vec![0; count.div_ceil(64)].into())
     }
 
-    /// Every rule, of `count`.
+    /// Every term, of `count`.
     pub(super) fn all(count: usize) -> Self {
         let mut this = Self(vec![u64::MAX; count.div_ceil(64)].into());
         if let Some(last) = this.0.last_mut()
@@ -22,18 +22,18 @@ impl Bits {
     }
 
     /// Adds one.
-    pub(super) fn insert(&mut self, rule: u32) {
-        self.0[rule as usize / 64] |= 1 << (rule % 64);
+    pub(super) fn insert(&mut self, term: u32) {
+        self.0[term as usize / 64] |= 1 << (term % 64);
     }
 
     /// Takes one away.
-    pub(super) fn remove(&mut self, rule: u32) {
-        self.0[rule as usize / 64] &= !(1 << (rule % 64));
+    pub(super) fn remove(&mut self, term: u32) {
+        self.0[term as usize / 64] &= !(1 << (term % 64));
     }
 
     /// Whether one is in it.
-    pub(super) fn contains(&self, rule: u32) -> bool {
-        self.0[rule as usize / 64] & (1 << (rule % 64)) != 0
+    pub(super) fn contains(&self, term: u32) -> bool {
+        self.0[term as usize / 64] & (1 << (term % 64)) != 0
     }
 
     /// Becomes a copy of another, without allocating.
@@ -65,7 +65,17 @@ impl Bits {
         left != 0
     }
 
-    /// The rules in it, ascending.
+    /// Keeps what either of two others has too, and says whether anything is left.
+    pub(super) fn intersect_either(&mut self, one: &Self, other: &Self) -> bool {
+        let mut left = 0;
+        for (word, (one, other)) in self.0.iter_mut().zip(one.0.iter().zip(&other.0)) {
+            *word &= one | other;
+            left |= *word;
+        }
+        left != 0
+    }
+
+    /// The terms in it, ascending.
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.0.iter().zip(0_u32..).flat_map(|(&word, index)| {
             let mut rest = word;
@@ -78,24 +88,24 @@ impl Bits {
     }
 }
 
-/// Rules that share something, in whichever form is smaller.
+/// Terms that share something, in whichever form is smaller.
 #[derive(Debug)]
-pub(super) enum Rules {
+pub(super) enum Terms {
     /// Their indexes.
     Few(Box<[u32]>),
     /// A bit each.
     Many(Bits),
 }
 
-impl Rules {
-    /// These rules, of `count`.
-    pub(super) fn new(rules: Vec<u32>, count: usize) -> Self {
-        if rules.len() <= count / 64 {
-            return Self::Few(rules.into());
+impl Terms {
+    /// These terms, of `count`.
+    pub(super) fn new(terms: Vec<u32>, count: usize) -> Self {
+        if terms.len() <= count / 64 {
+            return Self::Few(terms.into());
         }
         let mut bits = Bits::none(count);
-        for rule in rules {
-            bits.insert(rule);
+        for term in terms {
+            bits.insert(term);
         }
         Self::Many(bits)
     }
@@ -103,16 +113,16 @@ impl Rules {
     /// Adds them to a set.
     pub(super) fn add_to(&self, bits: &mut Bits) {
         match self {
-            Self::Few(rules) => rules.iter().for_each(|&rule| bits.insert(rule)),
-            Self::Many(rules) => bits.unite(rules),
+            Self::Few(terms) => terms.iter().for_each(|&term| bits.insert(term)),
+            Self::Many(terms) => bits.unite(terms),
         }
     }
 
     /// Takes them from a set.
     pub(super) fn remove_from(&self, bits: &mut Bits) {
         match self {
-            Self::Few(rules) => rules.iter().for_each(|&rule| bits.remove(rule)),
-            Self::Many(rules) => bits.subtract(rules),
+            Self::Few(terms) => terms.iter().for_each(|&term| bits.remove(term)),
+            Self::Many(terms) => bits.subtract(terms),
         }
     }
 }

@@ -1,29 +1,32 @@
-//! One field's part of the matcher: from its value to the rules that are still possible.
+//! One field's part of the matcher: from its value to the terms that are still possible.
 //!
 //! Deliberately absent: what is asked of a value and holds (`scan`), and the other fields.
 
-use std::collections::HashMap;
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
 
 use super::{
-    bits::{Bits, Rules},
+    bits::{Bits, Terms},
     need::{Access, AtomId, Need, allows_missing},
     scan::{ScanScratch, Scanner, ScannerBuilder},
 };
 use crate::domain::{clause::Clause, entry::Value, field::Field};
 
-/// What all rules need of one field. Every rule has at most one need here, which is all that it
-/// asks of the field, so the rules of two needs never overlap.
+/// What all terms need of one field. Every term has at most one need here, which is all that it
+/// asks of the field, so the terms of two needs never overlap.
 #[derive(Debug)]
 pub(super) struct FieldIndex {
     /// The field.
     pub(super) field: Field,
     scanner: Scanner,
     atoms: usize,
-    /// Rules that are possible where the entry lacks the field.
+    /// Terms that are possible where the entry lacks the field.
     missing: Bits,
-    /// Rules that are possible whatever the value, as long as nothing holds for it.
+    /// Terms that are possible whatever the value, as long as nothing holds for it.
     present: Bits,
-    needs: Box<[NeedRules]>,
+    needs: Box<[SharedNeed]>,
     /// By atom: what follows where it holds.
     reactions: Box<[Box<[Reaction]>]>,
     /// Needs that nothing tells of beforehand.
@@ -33,11 +36,11 @@ pub(super) struct FieldIndex {
 /// A distinct need, by number.
 type NeedId = u32;
 
-/// A distinct need and the rules that have it.
+/// A distinct need and the terms that have it.
 #[derive(Debug)]
-struct NeedRules {
+struct SharedNeed {
     need: Need,
-    rules: Rules,
+    terms: Terms,
 }
 
 /// What follows where an atom holds.
@@ -52,42 +55,42 @@ enum Reaction {
 }
 
 impl FieldIndex {
-    /// Compiles what the clauses, one for each rule, need of a field. Those at `asking` mention it.
-    pub(super) fn new(field: Field, clauses: &[&Clause], asking: &[u32]) -> Self {
-        let count = clauses.len();
+    /// Compiles what the terms need of a field. Those at `asking` mention it.
+    pub(super) fn new(field: Field, terms: &[Cow<'_, Clause>], asking: &[u32]) -> Self {
+        let count = terms.len();
         let mut scanner = ScannerBuilder::default();
         let mut missing = Bits::all(count);
         let mut present = Bits::all(count);
         let mut needs: HashMap<Need, Vec<u32>> = HashMap::new();
-        for &rule in asking {
-            let clause = clauses[rule as usize];
+        for &term in asking {
+            let clause = &*terms[term as usize];
             if !allows_missing(clause, field) {
-                missing.remove(rule);
+                missing.remove(term);
             }
-            present.remove(rule);
+            present.remove(term);
             let need = Need::of(clause, field, &mut |test| scanner.atoms(test));
-            needs.entry(need).or_default().push(rule);
+            needs.entry(need).or_default().push(term);
         }
         let mut reactions = vec![Vec::new(); scanner.count()];
         let mut checks = Vec::new();
         let mut kept = Vec::with_capacity(needs.len());
-        for (need, rules) in needs {
-            let rules = Rules::new(rules, count);
+        for (need, terms) in needs {
+            let terms = Terms::new(terms, count);
             let id = kept.len() as NeedId;
-            let mut react = |atoms: std::collections::BTreeSet<AtomId>, reaction: Reaction| {
+            let mut react = |atoms: BTreeSet<AtomId>, reaction: Reaction| {
                 atoms.into_iter().for_each(|atom| reactions[atom as usize].push(reaction));
             };
             match need.access() {
-                Access::Always => rules.add_to(&mut present),
+                Access::Always => terms.add_to(&mut present),
                 Access::When(atoms) => react(atoms, Reaction::Meet(id)),
                 Access::Unless(atoms) => {
-                    rules.add_to(&mut present);
+                    terms.add_to(&mut present);
                     react(atoms, Reaction::Fail(id));
                 }
                 Access::CheckWhen(atoms) => react(atoms, Reaction::Check(id)),
                 Access::Check => checks.push(id),
             }
-            kept.push(NeedRules { need, rules });
+            kept.push(SharedNeed { need, terms });
         }
         Self {
             field,
@@ -125,15 +128,26 @@ impl FieldIndex {
         };
         self.scanner.scan(value, scratch);
         let hits = &scratch.hits;
-        if hits.list().is_empty() && self.checks.is_empty() {
-            return possible.intersect(&self.present);
+        if self.checks.is_empty() {
+            // The two usual cases, each in one pass over the terms.
+            match hits.list() {
+                [] => return possible.intersect(&self.present),
+                [atom] => {
+                    if let [Reaction::Meet(id)] = *self.reactions[*atom as usize]
+                        && let Terms::Many(terms) = &self.needs[id as usize].terms
+                    {
+                        return possible.intersect_either(&self.present, terms);
+                    }
+                }
+                _ => {}
+            }
         }
         allowed.copy_from(&self.present);
         for &atom in hits.list() {
             for reaction in &self.reactions[atom as usize] {
                 match *reaction {
-                    Reaction::Meet(id) => self.needs[id as usize].rules.add_to(allowed),
-                    Reaction::Fail(id) => self.needs[id as usize].rules.remove_from(allowed),
+                    Reaction::Meet(id) => self.needs[id as usize].terms.add_to(allowed),
+                    Reaction::Fail(id) => self.needs[id as usize].terms.remove_from(allowed),
                     Reaction::Check(id) => self.check(id, scratch, allowed),
                 }
             }
@@ -145,9 +159,9 @@ impl FieldIndex {
     }
 
     fn check(&self, id: NeedId, scratch: &ScanScratch, allowed: &mut Bits) {
-        let NeedRules { need, rules } = &self.needs[id as usize];
+        let SharedNeed { need, terms } = &self.needs[id as usize];
         if need.is_met(&|atom| scratch.hits.contains(atom)) {
-            rules.add_to(allowed);
+            terms.add_to(allowed);
         }
     }
 }

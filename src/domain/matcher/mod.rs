@@ -1,12 +1,13 @@
 //! The compiled form of many clauses: which are true of an entry, at a cost that hardly grows with
 //! their number.
 //!
-//! A clause becomes, for each field it asks about, what it *needs* of that field (`need`); needs
-//! that several rules share are looked at once. A value is scanned once for all that is asked of
-//! its field (`scan`), which gives the rules still possible, a bit each; the fields' bits are
-//! intersected (`bits`), cheapest field first, until none is left. For nearly all rules that is
-//! exact. Those with an `any` across fields, or a test of time, are evaluated for the entries that
-//! get so far. [`Clause::evaluate`] is the meaning of it all, and property tests compare the two.
+//! A clause is taken apart into alternatives (`terms`; most have but one), and a term becomes, for
+//! each field it asks about, what it *needs* of that field (`need`); needs that several share are
+//! looked at once. A value is scanned once for all that is asked of its field (`scan`), which gives
+//! the terms still possible, a bit each; the fields' bits are intersected (`bits`), cheapest field
+//! first, until none is left. For nearly all clauses that is exact; those with a test of time, or
+//! too many alternatives, are evaluated for the entries that get so far. [`Clause::evaluate`] is
+//! the meaning of it all, and property tests compare the two.
 //!
 //! Nothing here remembers entries or values: what a [`Scratch`] keeps from one entry to the next
 //! is states of automata, bounded, and worth nothing but time.
@@ -16,6 +17,7 @@ mod bits;
 mod field;
 mod need;
 mod scan;
+mod terms;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -27,34 +29,42 @@ use super::{clause::Clause, entry::Entry, field::Field, verdict::Truth};
 /// Many clauses, compiled.
 #[derive(Debug)]
 pub(super) struct Matcher {
-    /// Every clause.
+    /// By term: the clause that it is of, ascending.
+    owners: Box<[u32]>,
+    /// Every term.
     all: Bits,
-    /// The fields that any clause asks about, but for time, cheapest first.
+    /// The fields that any term asks about, but for time, cheapest first.
     fields: Box<[FieldIndex]>,
-    /// The clauses whose needs are not all that they ask.
+    /// The terms whose needs are not all that they ask.
     inexact: Bits,
 }
 
 impl Matcher {
     /// Compiles clauses.
-    pub(super) fn new(clauses: &[&Clause]) -> Self {
+    pub(super) fn new<'a>(clauses: impl Iterator<Item = &'a Clause>) -> Self {
+        let (mut owners, mut terms) = (Vec::new(), Vec::new());
+        for (clause, owner) in clauses.zip(0..) {
+            let of_clause = terms::terms(clause);
+            owners.extend(of_clause.iter().map(|_| owner));
+            terms.extend(of_clause);
+        }
         let mut asking: BTreeMap<Field, Vec<u32>> = BTreeMap::new();
-        let mut inexact = Bits::none(clauses.len());
-        for (&clause, index) in clauses.iter().zip(0..) {
-            for field in need::fields(clause) {
+        let mut inexact = Bits::none(terms.len());
+        for (term, index) in terms.iter().zip(0..) {
+            for field in need::fields(term) {
                 asking.entry(field).or_default().push(index);
             }
-            if !need::is_separable(clause) {
+            if !need::is_separable(term) {
                 inexact.insert(index);
             }
         }
         asking.remove(&Field::Time);
         let mut fields: Box<[FieldIndex]> = asking
             .into_iter()
-            .map(|(field, asking)| FieldIndex::new(field, clauses, &asking))
+            .map(|(field, asking)| FieldIndex::new(field, &terms, &asking))
             .collect();
         fields.sort_by_key(FieldIndex::cost);
-        Self { all: Bits::all(clauses.len()), fields, inexact }
+        Self { owners: owners.into(), all: Bits::all(terms.len()), fields, inexact }
     }
 
     /// Writes to `found` the indexes of the clauses that are true, ascending. `clause` gives those
@@ -75,15 +85,16 @@ impl Matcher {
                 return;
             }
         }
-        found.extend(
-            possible
-                .iter()
-                .filter(|&index| {
-                    !self.inexact.contains(index)
-                        || clause(index as usize).evaluate(entry, now) == Truth::True
-                })
-                .map(|index| index as usize),
-        );
+        for term in possible.iter() {
+            let index = self.owners[term as usize] as usize;
+            let known = found.last() == Some(&index);
+            let holds = || {
+                !self.inexact.contains(term) || clause(index).evaluate(entry, now) == Truth::True
+            };
+            if !known && holds() {
+                found.push(index);
+            }
+        }
     }
 }
 

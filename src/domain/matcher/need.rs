@@ -1,10 +1,10 @@
-//! What a rule needs of one field: the part of its clause that speaks of that field.
+//! What a clause needs of one field: the part of it that speaks of that field.
 //!
 //! Only "is it true" matters to a match, and with the `not`s pushed down to the tests that is an
 //! ordinary two-valued question: an `all` is true when all its parts are, an `any` when one is, and
-//! a test, negated or not, of a field that the entry lacks never is, `exists` apart. So a rule's
+//! a test, negated or not, of a field that the entry lacks never is, `exists` apart. So a
 //! clause, with every test of another field taken for true, is a necessary condition on this
-//! field; and where no `any` spans fields, the conditions together are the whole rule.
+//! field; and where no `any` spans fields, the conditions together are the whole clause.
 //! Deliberately absent: values, which `scan` looks at.
 
 use std::collections::BTreeSet;

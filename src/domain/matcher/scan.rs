@@ -108,12 +108,18 @@ impl ScannerBuilder {
 
     /// Compiles the scanner.
     pub(super) fn build(self) -> Scanner {
+        self.build_within(CACHE_BYTES)
+    }
+
+    /// Compiles the scanner; the caches of its DFAs share `cache_bytes`, within reason.
+    fn build_within(self, cache_bytes: usize) -> Scanner {
         let whole_texts: std::collections::HashSet<AtomId> = self.texts.values().copied().collect();
         let mut expressions: Vec<(Arc<Expression>, AtomId)> =
             self.expressions.into_iter().filter(|(_, atom)| !whole_texts.contains(atom)).collect();
         // Neighbours begin alike, so that a text is at once refused by most of the DFAs.
         expressions.sort_unstable_by(|(one, _), (other, _)| one.text().cmp(other.text()));
-        let cache_bytes = CACHE_BYTES / expressions.len().div_ceil(EXPRESSIONS_PER_DFA).max(1);
+        let automata = expressions.len().div_ceil(EXPRESSIONS_PER_DFA).max(1);
+        let cache_bytes = (cache_bytes / automata).max(MIN_CACHE_BYTES);
         Scanner {
             texts: self.texts,
             numbers: self.numbers,
@@ -121,7 +127,7 @@ impl ScannerBuilder {
             contained: Contained::new(self.contained),
             automata: expressions
                 .chunks(EXPRESSIONS_PER_DFA)
-                .map(|members| Automaton::new(members, cache_bytes.max(MIN_CACHE_BYTES)))
+                .map(|members| Automaton::new(members, cache_bytes))
                 .collect(),
         }
     }
@@ -352,5 +358,55 @@ impl Automaton {
                 hits.insert(*atom);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::expression::Pattern;
+
+    /// Every position can begin a match of every pattern, so nearly every byte makes a new state.
+    fn hostile_scanner() -> (Scanner, usize) {
+        let mut builder = ScannerBuilder::default();
+        for number in 0..200_u8 {
+            let (one, other) = (char::from(b'a' + number % 26), char::from(b'a' + number / 26));
+            let text = format!("(?s).*{one}[a-z]{{8}}.*{other}.{{{}}}", number % 9);
+            builder.atoms(&Test::Regex(vec![Pattern::new(&text).unwrap()]));
+        }
+        let count = builder.count();
+        (builder.build_within(0), count)
+    }
+
+    #[test]
+    fn nothing_is_missed_where_an_automaton_gives_up() {
+        let (scanner, count) = hostile_scanner();
+        let mut scratch = scanner.scratch(count);
+        let (mut random, mut gave_up) = (fastrand::Rng::with_seed(1), 0);
+        for _ in 0..60 {
+            let text: String = (0..80).map(|_| random.lowercase()).collect();
+            let automaton = &scanner.automata[0];
+            let walked = automaton.scan(&text, &mut Hits::new(count), &mut scratch.caches[0]);
+            gave_up += usize::from(!walked);
+            scanner.scan(Value::Text(&text), &mut scratch);
+            let mut singly = Hits::new(count);
+            automaton.scan_singly(&text, &mut singly);
+            scratch.hits.list.sort_unstable();
+            singly.list.sort_unstable();
+            assert_eq!(scratch.hits.list, singly.list);
+        }
+        assert!(gave_up > 0, "the patterns are not hostile enough to show anything");
+    }
+
+    #[test]
+    fn what_is_asked_twice_is_looked_at_once() {
+        let mut builder = ScannerBuilder::default();
+        let mut atoms = |test: Test| builder.atoms(&test);
+        let is = atoms(Test::Is(vec!["api".into()]));
+        let pattern = atoms(Test::Regex(vec![Pattern::new("api").unwrap()]));
+        let other = atoms(Test::Regex(vec![Pattern::new("api.*").unwrap()]));
+        assert_eq!(is, pattern);
+        assert_eq!(other, atoms(Test::Regex(vec![Pattern::new("api.*").unwrap()])));
+        assert_ne!(is, other);
     }
 }
