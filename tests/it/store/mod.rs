@@ -1,7 +1,11 @@
 //! The store, through its port, on real files.
 
+mod asking;
 mod delivering;
+mod model;
+mod opening;
 mod taking_in;
+mod upkeep;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -71,8 +75,7 @@ impl Home {
     }
 
     async fn claim_for(&self, receiver: &str, limit: usize, now: Timestamp) -> Vec<Delivery> {
-        let claim = Claim { receiver: receiver.into(), limit, now, lane: None };
-        self.store.claim(claim).await.unwrap()
+        self.store.claim(wish(receiver, limit, now)).await.unwrap()
     }
 
     async fn settle_as(&self, delivery: &Delivery, becomes: SettleAs, now: Timestamp) {
@@ -181,6 +184,10 @@ fn settlement(delivery: &Delivery, becomes: SettleAs, now: Timestamp) -> Settlem
         captured: None,
         becomes,
     }
+}
+
+fn wish(receiver: &str, limit: usize, now: Timestamp) -> Claim {
+    Claim { receiver: receiver.into(), limit, now, lane: None }
 }
 
 fn failed_until(at: Timestamp) -> SettleAs {

@@ -21,6 +21,13 @@ use super::{
     error::{Failure, Outcome},
 };
 
+/// A row of the outbox, due at once unless one of its key is there before it.
+pub(super) const PUT_ROW: &str =
+    "INSERT INTO outbox (seq, receiver, rule, key, state, live, created_at, ended_at, due_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?7 IS NULL, ?6, ?7, CASE WHEN ?7 IS NOT NULL OR EXISTS
+    (SELECT 1 FROM outbox WHERE receiver = ?2 AND key = ?4 AND live = 1)
+    THEN NULL ELSE ?6 END)";
+
 /// Where the entries of a batch were put.
 type Places = HashMap<EntryId, i64>;
 
@@ -125,13 +132,7 @@ fn put_notifications(
          key_json, format, payload)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (id) DO NOTHING",
     )?;
-    // Due at once, unless one of its key is there before it.
-    let mut put_row = conn.prepare_cached(
-        "INSERT INTO outbox (seq, receiver, rule, key, state, created_at, ended_at, due_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, CASE WHEN ?7 IS NOT NULL OR EXISTS
-         (SELECT 1 FROM outbox WHERE receiver = ?2 AND key = ?4 AND state < 2)
-         THEN NULL ELSE ?6 END)",
-    )?;
+    let mut put_row = conn.prepare_cached(PUT_ROW)?;
     let mut entries = Vec::new();
     for new in notifications {
         let created_at = ms(new.created_at);

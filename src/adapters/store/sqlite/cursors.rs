@@ -18,6 +18,10 @@ use crate::{
 
 use super::{Writing, code::json_into, error::Outcome, names::find_repo};
 
+/// Sealed rows in their order, as the index has them.
+pub(super) const SEALED: &str = "SELECT id, identity, ordinal, revises, fields FROM staged
+    WHERE repo = ?1 AND walk <= ?2 ORDER BY wall, seq DESC LIMIT ?3";
+
 /// Staged rows that are forgotten in one transaction.
 const CLEAR_ROWS: i64 = 5_000;
 
@@ -93,10 +97,7 @@ pub(super) fn clear_stage(writing: &mut Writing, repo: &RepoKey) -> Outcome<bool
 
 pub(super) fn sealed(conn: &Connection, key: &RepoKey, limit: usize) -> Outcome<Vec<Entry>> {
     let Some(repo) = find_repo(conn, key)? else { return Ok(Vec::new()) };
-    let mut find = conn.prepare_cached(
-        "SELECT id, identity, ordinal, revises, fields FROM staged
-         WHERE repo = ?1 AND walk <= ?2 ORDER BY wall, seq DESC LIMIT ?3",
-    )?;
+    let mut find = conn.prepare_cached(SEALED)?;
     let mut rows = find.query(params![repo, sealed_walk(conn, repo)?, limit as i64])?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {

@@ -24,6 +24,8 @@ mod error;
 mod names;
 mod open;
 mod outbox;
+#[cfg(test)]
+mod plans;
 mod query;
 mod retain;
 mod thread;

@@ -25,13 +25,36 @@ use super::{
 /// Rows that become dead letters in one transaction.
 const ORPHAN_ROWS: i64 = 5_000;
 
+/// Rows that are due, from the index of those alone.
+pub(super) const DUE: &str =
+    "SELECT o.seq, o.attempts, o.failures, o.plain, o.created_at, m.id, m.key, m.reason,
+    m.format, m.payload
+    FROM outbox o JOIN messages m ON m.seq = o.seq
+    WHERE o.receiver = ?1 AND o.state = 0 AND o.due_at IS NOT NULL AND o.due_at <= ?2
+    ORDER BY o.due_at, o.seq LIMIT ?3";
+
+/// The first of the same index.
+pub(super) const NEXT_DUE: &str =
+    "SELECT min(due_at) FROM outbox WHERE receiver = ?1 AND state = 0 AND due_at IS NOT NULL";
+
+/// The oldest live row of a key, by the index of live rows.
+pub(super) const WAKE: &str = "UPDATE outbox SET due_at = created_at WHERE seq =
+    (SELECT min(seq) FROM outbox WHERE receiver = ?1 AND key = ?2 AND live = 1)
+    AND state = 0 AND due_at IS NULL";
+
+/// What waits for a receiver, by the index of live rows.
+pub(super) const ORPHAN: &str =
+    "UPDATE outbox SET state = 3, live = 0, due_at = NULL, ended_at = ?2, status = NULL, detail = ?3
+    WHERE seq IN (SELECT seq FROM outbox
+    WHERE receiver = ?1 AND live = 1 AND state = 0 LIMIT ?4)";
+
 /// A longer detail goes into `attempts`, so that the outbox's rows stay narrow.
 const DETAIL_BYTES: usize = 128;
 
 pub(super) fn release_claims(writing: &mut Writing) -> Outcome<u64> {
     // They keep the time that they were due at, and so their order.
     let mut release =
-        writing.conn.prepare_cached("UPDATE outbox SET state = 0 WHERE state < 2 AND state = 1")?;
+        writing.conn.prepare_cached("UPDATE outbox SET state = 0 WHERE live = 1 AND state = 1")?;
     Ok(release.execute([])? as u64)
 }
 
@@ -53,13 +76,7 @@ pub(super) fn claim(writing: &mut Writing, claim: &Claim) -> Outcome<Vec<Deliver
 }
 
 fn due(conn: &Connection, receiver: i64, claim: &Claim) -> Outcome<Vec<Delivery>> {
-    let mut find = conn.prepare_cached(
-        "SELECT o.seq, o.attempts, o.failures, o.plain, o.created_at, m.id, m.key, m.reason,
-         m.format, m.payload
-         FROM outbox o JOIN messages m ON m.seq = o.seq
-         WHERE o.receiver = ?1 AND o.state = 0 AND o.due_at IS NOT NULL AND o.due_at <= ?2
-         ORDER BY o.due_at, o.seq LIMIT ?3",
-    )?;
+    let mut find = conn.prepare_cached(DUE)?;
     let mut rows = find.query(params![receiver, ms(claim.now), claim.limit as i64])?;
     let mut deliveries = Vec::new();
     while let Some(row) = rows.next()? {
@@ -81,9 +98,7 @@ fn due(conn: &Connection, receiver: i64, claim: &Claim) -> Outcome<Vec<Delivery>
 
 pub(super) fn next_due(conn: &Connection, receiver: &str) -> Outcome<Option<Timestamp>> {
     let Some(receiver) = find_name(conn, receiver)? else { return Ok(None) };
-    let mut find = conn.prepare_cached(
-        "SELECT min(due_at) FROM outbox WHERE receiver = ?1 AND state = 0 AND due_at IS NOT NULL",
-    )?;
+    let mut find = conn.prepare_cached(NEXT_DUE)?;
     instant_or_none(find.query_row([receiver], |row| row.get(0))?)
 }
 
@@ -135,7 +150,7 @@ fn end(writing: &mut Writing, settlement: &Settlement, state: NotificationState)
     let Writing { conn, names, .. } = writing;
     let ended = conn
         .prepare_cached(
-            "UPDATE outbox SET state = ?2, due_at = NULL, started_at = ?3, ended_at = ?4,
+            "UPDATE outbox SET state = ?2, live = 0, due_at = NULL, started_at = ?3, ended_at = ?4,
              status = ?5, detail = ?6 WHERE seq = ?1 AND state = 1",
         )?
         .execute(params![
@@ -191,12 +206,7 @@ fn put_attempt(writing: &mut Writing, settlement: &Settlement) -> Outcome<()> {
 
 /// Makes the oldest live row of a key due, where it waited behind one that is gone.
 fn wake_next(conn: &Connection, receiver: i64, key: i64) -> Outcome<()> {
-    conn.prepare_cached(
-        "UPDATE outbox SET due_at = created_at WHERE seq =
-         (SELECT min(seq) FROM outbox WHERE receiver = ?1 AND key = ?2 AND state < 2)
-         AND state = 0 AND due_at IS NULL",
-    )?
-    .execute([receiver, key])?;
+    conn.prepare_cached(WAKE)?.execute([receiver, key])?;
     Ok(())
 }
 
@@ -230,15 +240,11 @@ pub(super) fn orphan(
     let conn = &writing.conn;
     let mut find = conn.prepare_cached(
         "SELECT id, name FROM names WHERE EXISTS
-         (SELECT 1 FROM outbox WHERE receiver = names.id AND state < 2)",
+         (SELECT 1 FROM outbox WHERE receiver = names.id AND live = 1)",
     )?;
     let waiting = find.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let waiting: Vec<(i64, String)> = waiting.collect::<Result<_, _>>()?;
-    let mut kill = conn.prepare_cached(
-        "UPDATE outbox SET state = 3, due_at = NULL, ended_at = ?2, status = NULL, detail = ?3
-         WHERE seq IN (SELECT seq FROM outbox
-         WHERE receiver = ?1 AND state < 2 AND state = 0 LIMIT ?4)",
-    )?;
+    let mut kill = conn.prepare_cached(ORPHAN)?;
     let mut left = ORPHAN_ROWS;
     for (id, name) in waiting {
         if receivers.iter().any(|receiver| **receiver == *name) {
@@ -268,7 +274,7 @@ pub(super) fn retry(
     let Some((seq, from, key)) = found else { return Ok(false) };
     let to = to.map(|to| names.name(conn, to)).transpose()?.unwrap_or(from);
     conn.prepare_cached(
-        "UPDATE outbox SET state = 0, receiver = ?2, due_at = ?3, failures = 0, plain = 0,
+        "UPDATE outbox SET state = 0, live = 1, receiver = ?2, due_at = ?3, failures = 0, plain = 0,
          ended_at = NULL, status = NULL, detail = NULL WHERE seq = ?1",
     )?
     .execute([seq, to, ms(now)])?;

@@ -95,16 +95,17 @@ fn page<T>(mut items: Vec<T>, limit: usize, seq: impl Fn(&T) -> i64) -> List<T> 
     List { items, next }
 }
 
+/// The messages that tell of an entry.
+pub(super) const TELLING: &str = "SELECT id FROM messages WHERE seq IN
+    (SELECT seq FROM messages WHERE entry = ?1
+    UNION SELECT message FROM tells WHERE entry = ?1) ORDER BY seq";
+
 pub(super) fn entry(conn: &Connection, id: EntryId) -> Outcome<Option<EntryView>> {
     let mut find = conn.prepare_cached(concat!(entry_columns!(), "WHERE e.id = ?1"))?;
     let mut rows = find.query([id.0])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let mut view = entry_view(row)?;
-    let mut tell = conn.prepare_cached(
-        "SELECT id FROM messages WHERE seq IN
-         (SELECT seq FROM messages WHERE entry = ?1
-          UNION SELECT message FROM tells WHERE entry = ?1) ORDER BY seq",
-    )?;
+    let mut tell = conn.prepare_cached(TELLING)?;
     let ids = tell.query_map([view.seq], |row| Ok(NotificationId(row.get(0)?)))?;
     view.notifications = ids.collect::<Result<_, _>>()?;
     Ok(Some(view))
@@ -257,19 +258,20 @@ fn attempt_in_row(row: &SqlRow<'_>, view: &NotificationView) -> Outcome<Option<A
     }))
 }
 
+/// Both parts read a partial index alone, but for the oldest row of each receiver.
+pub(super) const COUNTS: &str =
+    "SELECT n.name, c.waiting, (SELECT created_at FROM outbox WHERE seq = c.oldest), c.dead
+     FROM (SELECT receiver, sum(waiting) AS waiting, min(oldest) AS oldest, sum(dead) AS dead
+     FROM (SELECT receiver, count(*) AS waiting, min(seq) AS oldest, 0 AS dead
+     FROM outbox WHERE live = 1 GROUP BY receiver
+     UNION ALL
+     SELECT receiver, 0, NULL, count(*)
+     FROM outbox WHERE state = 3 GROUP BY receiver)
+     GROUP BY receiver) c
+     JOIN names n ON n.id = c.receiver";
+
 pub(super) fn outbox(conn: &Connection) -> Outcome<Vec<OutboxCount>> {
-    // Both parts read a partial index alone, but for the oldest row of each receiver.
-    let mut find = conn.prepare_cached(
-        "SELECT n.name, c.waiting, (SELECT created_at FROM outbox WHERE seq = c.oldest), c.dead
-         FROM (SELECT receiver, sum(waiting) AS waiting, min(oldest) AS oldest, sum(dead) AS dead
-               FROM (SELECT receiver, count(*) AS waiting, min(seq) AS oldest, 0 AS dead
-                     FROM outbox WHERE state < 2 GROUP BY receiver
-                     UNION ALL
-                     SELECT receiver, 0, NULL, count(*)
-                     FROM outbox WHERE state = 3 GROUP BY receiver)
-               GROUP BY receiver) c
-         JOIN names n ON n.id = c.receiver ORDER BY n.name",
-    )?;
+    let mut find = conn.prepare_cached(COUNTS)?;
     let mut rows = find.query([])?;
     let mut counts = Vec::new();
     while let Some(row) = rows.next()? {
@@ -280,6 +282,7 @@ pub(super) fn outbox(conn: &Connection) -> Outcome<Vec<OutboxCount>> {
             dead: row.get::<_, i64>(3)? as u64,
         });
     }
+    counts.sort_unstable_by(|one, other| one.receiver.cmp(&other.receiver));
     Ok(counts)
 }
 

@@ -3,8 +3,10 @@
 //! SQLite blocks, so each connection lives on a thread of its own and is sent requests through a
 //! bounded channel. The writer takes all requests that wait into one transaction and makes it
 //! durable with one sync; each request but the first runs under a savepoint, so that one that fails
-//! takes nothing else with it, and each caller is answered only after the sync. A caller that goes
-//! away does not take its request back. The threads end with the store that owns them.
+//! takes nothing else with it, and each caller is answered only after the sync. The exception is a
+//! failure at which SQLite itself ends the transaction, a full disk above all: that is told to all
+//! who shared it. A caller that goes away does not take its request back. The threads end with the
+//! store that owns them.
 
 use std::{
     io,
@@ -40,9 +42,9 @@ const STACK_BYTES: usize = 512 * 1024;
 /// A request that runs in a transaction, or is told why there is none.
 type WriteJob = Box<dyn FnOnce(Result<&mut Writing, StoreError>) -> Ran + Send>;
 
-/// Whether a request failed, and how to answer it once it is known what became of the transaction.
+/// How a request failed, and how to answer it once it is known what became of the transaction.
 struct Ran {
-    failed: bool,
+    failed: Option<StoreError>,
     answer: Answer,
 }
 
@@ -133,7 +135,7 @@ impl Writer {
         let path = self.path.clone();
         let job: WriteJob = Box::new(move |writing| {
             let result = writing.and_then(|writing| guarded(&path, || request(writing)));
-            let failed = result.is_err();
+            let failed = result.as_ref().err().cloned();
             let answer: Answer = Box::new(move |committed| {
                 // Nobody may be waiting any more.
                 let _ = sender.send(result.and_then(|value| committed.map(|()| value)));
@@ -257,21 +259,20 @@ impl Group {
             return true;
         }
         let Ran { failed, answer } = job(Ok(&mut self.writing));
-        if !failed {
+        let Some(failure) = failed else {
             self.answers.push(answer);
             if apart && let Err(error) = self.sql("RELEASE request") {
                 self.fail_all(&error);
                 return false;
             }
             return true;
-        }
+        };
         answer(Ok(()));
-        if !apart {
-            self.roll_back();
+        if !apart || self.writing.conn.is_autocommit() {
+            self.fail_all(&failure);
             return false;
         }
         self.writing.forget();
-        // Some failures end the whole transaction, a full disk for one; then this fails.
         let undone = self.sql("ROLLBACK TO request").and_then(|()| self.sql("RELEASE request"));
         if let Err(error) = &undone {
             self.fail_all(error);

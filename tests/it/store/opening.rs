@@ -1,0 +1,277 @@
+//! Opening, closing, and files that can't be used.
+
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use triggerbell::{
+    adapters::store::{SqliteSettings, SqliteStore},
+    domain::notification::NotificationState,
+    ports::{Batch, Event, Observer, Retention, Store, StoreError, StoreErrorKind},
+};
+
+use super::{Home, Nobody, about, at, id, numbers, open};
+
+fn refusal(path: &Path) -> StoreError {
+    let error = SqliteStore::open(&SqliteSettings::at(path), Arc::new(Nobody)).unwrap_err();
+    assert!(error.message.contains(&*path.to_string_lossy()), "names the path: {error}");
+    error
+}
+
+#[tokio::test]
+async fn a_second_open_of_the_same_file_is_refused_until_the_first_is_closed() {
+    let home = Home::new();
+    let path = home.folder.path().join("bell.db");
+    let error = refusal(&path);
+    assert_eq!(error.kind, StoreErrorKind::Locked);
+    assert!(error.message.contains("another triggerbell"), "{error}");
+    // The refused one took nothing from the first.
+    home.put(vec![about(1, "ops", "a")]).await;
+    assert_eq!(refusal(&path).kind, StoreErrorKind::Locked);
+
+    home.store.close().await;
+    let again = open(path);
+    assert_eq!(again.outbox().await.unwrap()[0].waiting, 1);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_to_an_open_file_is_the_same_file() {
+    let home = Home::new();
+    let link = home.folder.path().join("link.db");
+    std::os::unix::fs::symlink(home.folder.path().join("bell.db"), &link).unwrap();
+    let error = SqliteStore::open(&SqliteSettings::at(&link), Arc::new(Nobody)).unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Locked);
+}
+
+#[tokio::test]
+async fn two_files_are_two_stores() {
+    let (one, other) = (Home::new(), Home::new());
+    one.put(vec![about(1, "ops", "a")]).await;
+    assert_eq!(other.outbox().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_closed_store_says_so() {
+    let home = Home::new();
+    home.store.close().await;
+    home.store.close().await;
+    let calls = [
+        home.probe().await.unwrap_err(),
+        home.outbox().await.unwrap_err(),
+        home.next_due("ops").await.unwrap_err(),
+        home.commit(Batch::default()).await.unwrap_err(),
+    ];
+    assert!(calls.iter().all(|error| error.kind == StoreErrorKind::Closed), "{calls:?}");
+}
+
+#[tokio::test]
+async fn closing_copies_the_log_back_and_leaves_one_file_with_everything() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a")]).await;
+    home.store.close().await;
+    let wal = home.folder.path().join("bell.db-wal");
+    assert!(!wal.exists(), "the log is gone");
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join("copy.db");
+    fs::copy(home.folder.path().join("bell.db"), &copy).unwrap();
+    assert_eq!(open(copy).outbox().await.unwrap()[0].waiting, 1);
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_kill() {
+    let home = Home::new();
+    for n in 1..=20 {
+        home.put(vec![about(n, "ops", &format!("k{n}"))]).await;
+        let claimed = home.claim_for("ops", 1, at(99)).await;
+        let killed = home.as_if_killed();
+        assert_eq!(killed.state_of(id(n)).await, NotificationState::Sending);
+        assert_eq!(killed.release_claims(at(99)).await.unwrap(), u64::from(n));
+        assert_eq!(numbers(&claimed), [n]);
+    }
+}
+
+#[test]
+fn what_is_no_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    fs::write(&path, "buy milk, and then some more milk").unwrap();
+    let error = refusal(&path);
+    assert_eq!(error.kind, StoreErrorKind::Damaged);
+    assert!(error.message.contains("no SQLite database"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "buy milk, and then some more milk");
+}
+
+#[test]
+fn another_programs_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shop.db");
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("CREATE TABLE orders (id INTEGER)").unwrap();
+    drop(other);
+    let error = refusal(&path);
+    assert_eq!(error.kind, StoreErrorKind::Damaged);
+    assert!(error.message.contains("another program"), "{error}");
+}
+
+#[tokio::test]
+async fn a_later_versions_file_is_refused() {
+    let home = Home::new();
+    home.store.close().await;
+    let path = home.folder.path().join("bell.db");
+    let later = rusqlite::Connection::open(&path).unwrap();
+    later.execute_batch("PRAGMA user_version = 7000").unwrap();
+    drop(later);
+    let error = refusal(&path);
+    assert_eq!(error.kind, StoreErrorKind::Damaged);
+    assert!(error.message.contains("7000"), "{error}");
+}
+
+#[tokio::test]
+async fn a_torn_file_is_refused() {
+    let home = Home::new();
+    home.put((0..500).map(|n| about(n, "ops", &format!("k{n}"))).collect()).await;
+    home.store.close().await;
+    let path = home.folder.path().join("bell.db");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let error = refusal(&path);
+    assert_eq!(error.kind, StoreErrorKind::Damaged);
+    assert!(error.message.contains("restore a backup"), "{error}");
+}
+
+#[tokio::test]
+async fn damage_that_is_met_later_is_told_as_such() {
+    let home = Home::new();
+    home.put((0..3_000).map(|n| about(n, "ops", &format!("k{n}"))).collect()).await;
+    home.store.close().await;
+    let path = home.folder.path().join("bell.db");
+    let mut bytes = fs::read(&path).unwrap();
+    // All but the first pages, which hold the schema.
+    let keep = 64 * 4096;
+    bytes[keep..].fill(0x5a);
+    fs::write(&path, bytes).unwrap();
+    let store = open(path);
+    let error = store.claim(super::wish("ops", 3_000, at(9_999))).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Damaged);
+}
+
+#[test]
+fn a_missing_folder_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = refusal(&folder.path().join("no/such/bell.db"));
+    assert_eq!(error.kind, StoreErrorKind::Io);
+    assert!(error.message.contains("no/such; create it"), "{error}");
+}
+
+#[test]
+fn a_folder_is_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(refusal(folder.path()).kind, StoreErrorKind::Io);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_of_messages_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new();
+    for name in ["bell.db", "bell.db-wal", "bell.db.lock"] {
+        let mode = fs::metadata(home.folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_loses_nothing_and_works_again_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = SqliteSettings { path: folder.path().join("bell.db"), max_pages: Some(200) };
+    let store = SqliteStore::open(&settings, Arc::new(Nobody)).unwrap();
+    let mut kept = 0;
+    let error = loop {
+        let notifications = vec![large(kept + 1)];
+        match store.commit(Batch { notifications, ..Batch::default() }).await {
+            Ok(()) => kept += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind, StoreErrorKind::Full);
+    assert!(error.message.contains("bell.db has no room"), "{error}");
+    assert!(kept > 10);
+
+    // What was acknowledged is there and can be delivered; ending it makes room.
+    let claimed = store.claim(super::wish("ops", 9_999, at(9_999))).await.unwrap();
+    assert_eq!(claimed.len(), kept as usize);
+    let settled = claimed
+        .iter()
+        .map(|row| super::settlement(row, triggerbell::ports::SettleAs::Delivered, at(9_999)));
+    store.settle(settled.collect(), None).await.unwrap();
+    let retention =
+        Retention { entries_before: at(99_999), notifications_before: at(99_999), limit: 50 };
+    while store.retain(retention).await.unwrap() {}
+    let notifications = vec![large(kept + 1)];
+    store.commit(Batch { notifications, ..Batch::default() }).await.unwrap();
+    assert_eq!(store.outbox().await.unwrap()[0].waiting, 1);
+}
+
+#[tokio::test]
+async fn a_full_store_fails_all_that_shared_its_transaction_and_keeps_none_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = SqliteSettings { path: folder.path().join("bell.db"), max_pages: Some(120) };
+    let store = SqliteStore::open(&settings, Arc::new(Nobody)).unwrap();
+    let batch = |n| store.commit(Batch { notifications: vec![large(n)], ..Batch::default() });
+    let answers = futures_util::future::join_all((1..=100).map(batch)).await;
+    let mut refused = 0_u32;
+    for error in answers.into_iter().filter_map(Result::err) {
+        assert_eq!(error.kind, StoreErrorKind::Full, "{error}");
+        refused += 1;
+    }
+    assert!(refused > 0);
+    let waiting = store.outbox().await.unwrap().first().map_or(0, |count| count.waiting);
+    assert_eq!(waiting, u64::from(100 - refused), "exactly what was acknowledged");
+}
+
+/// A notification of four pages.
+fn large(n: u32) -> triggerbell::ports::NewNotification {
+    let mut new = about(n, "ops", &format!("k{n}"));
+    new.payload.as_mut().unwrap().body = "x".repeat(16_000);
+    new
+}
+
+#[derive(Default)]
+struct Commits {
+    commits: AtomicU64,
+    requests: AtomicU64,
+}
+
+impl Observer for Commits {
+    fn observe(&self, event: Event<'_>) {
+        if let Event::Commit { requests, .. } = event {
+            self.commits.fetch_add(1, Ordering::Relaxed);
+            self.requests.fetch_add(requests, Ordering::Relaxed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_that_wait_together_share_a_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let commits = Arc::new(Commits::default());
+    let settings = SqliteSettings::at(folder.path().join("bell.db"));
+    let store = SqliteStore::open(&settings, commits.clone()).unwrap();
+    let batch = |n| {
+        let notifications = vec![about(n, "ops", &format!("k{n}"))];
+        store.commit(Batch { notifications, ..Batch::default() })
+    };
+    let answers = futures_util::future::join_all((1..=100).map(batch)).await;
+    assert!(answers.iter().all(Result::is_ok));
+    let (shared, requests) =
+        (commits.commits.load(Ordering::Relaxed), commits.requests.load(Ordering::Relaxed));
+    assert_eq!(requests, 100, "each is counted once");
+    assert!(shared < 50, "{shared} commits for 100 requests");
+}
