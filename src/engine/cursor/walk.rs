@@ -1,0 +1,681 @@
+//! The walk itself: which page next, and when it ends.
+//!
+//! Deliberately absent: what a second's rows mean (`account`) and seconds longer than a page
+//! (`long`); this only moves through the log.
+
+use std::collections::HashSet;
+
+use crate::{
+    domain::entry::{Entry, Identity, WallTime},
+    ports::{Cursor, CursorMove, Doubt, Page, Rejected, RepoKey},
+};
+
+use super::{
+    Ask, Closed, Counts, FirstRun, Moment, Settings, Window,
+    account::{Account, Found, Look, News, Tally},
+    long::{Long, Resume, Shown, Turn},
+    page::{self, Block},
+    waits, whole_is_due,
+    window::Ledger,
+};
+
+/// After so many walks a second that could not be counted is given up.
+pub(super) const MAX_DOUBTFUL_WALKS: u32 = 64;
+
+/// Steps back at one place, each twice as long as the last, before a page is taken unjoined.
+const MAX_STEPS_BACK: u32 = 12;
+
+/// Pages in a row that bring the walk no further before it is ended.
+const MAX_STALLED: u32 = 64;
+
+/// Rejected rows kept of one walk; more are counted and not kept.
+const MAX_REJECTED: usize = 1000;
+
+/// A walk through the pages of one repository's log. Pure: it says what to ask for ([`Walk::ask`])
+/// and absorbs the answers ([`Walk::absorb`]) until it asks for nothing more; then
+/// [`Walk::finish`]. A walk that fails half-way is dropped ([`Walk::abandon`]): nothing of it lasts,
+/// and staged chunks are to be cleared.
+#[derive(Debug)]
+pub struct Walk {
+    settings: Settings,
+    cursor: Cursor,
+    moment: Moment,
+    /// The whole overlap is walked.
+    whole: bool,
+    account: Account,
+    /// Where the next page begins.
+    offset: u64,
+    /// How the next page is to be read.
+    phase: Phase,
+    /// Seconds newer than this one are done with.
+    frontier: Option<WallTime>,
+    /// Fewer rows than this are a short page.
+    full_len: u32,
+    /// What page 1 said.
+    head: Option<(Identity, Option<u64>)>,
+    /// The second of page 1's last row, when that page was full.
+    first_page_end: Option<WallTime>,
+    /// The newest row of page 1: what the log's clock had reached when the walk began.
+    first_newest: Option<WallTime>,
+    newest: Option<WallTime>,
+    /// Rows between these seconds, both excluded, were taken in and forgotten again.
+    pruned: Option<(WallTime, WallTime)>,
+    doubts: Vec<Doubt>,
+    rejected: Vec<Rejected>,
+    rejected_seen: HashSet<String>,
+    counts: Counts,
+    steps_back: u32,
+    stalled: u32,
+    met_known: bool,
+    staged: bool,
+    /// Something is left that only another whole walk can tell.
+    again: bool,
+}
+
+/// How the next page is to be read.
+#[derive(Debug)]
+enum Phase {
+    /// It is page 1.
+    First,
+    /// It begins one row above the frontier's second.
+    Joining,
+    /// It begins where an unreadable page ended: there is no row to join by.
+    Following,
+    /// It looks past a short page whose total says that there is more.
+    PastEnd { resume: u64, len: u32 },
+    /// It looks again at a log that says it has rows and shows none.
+    EmptyAgain,
+    /// It is one of a second longer than a page.
+    Long(Box<Long>),
+    /// There is no next page.
+    Ended {
+        /// All seconds down to the goal were read.
+        covered: bool,
+    },
+}
+
+impl Walk {
+    /// A walk that begins at `moment`. `window` is what was committed for `repo`.
+    pub fn new(
+        settings: Settings,
+        repo: RepoKey,
+        cursor: Cursor,
+        window: Window,
+        moment: Moment,
+    ) -> Self {
+        let baseline = cursor.baseline_at.is_none();
+        let whole = baseline || whole_is_due(&settings, &cursor, moment.now);
+        Self {
+            settings,
+            whole,
+            account: Account::new(repo, Ledger::new(window)),
+            offset: 0,
+            phase: Phase::First,
+            frontier: None,
+            full_len: settings.page_limit,
+            head: None,
+            first_page_end: None,
+            first_newest: None,
+            newest: cursor.newest,
+            pruned: None,
+            doubts: Vec::new(),
+            rejected: Vec::new(),
+            rejected_seen: HashSet::new(),
+            counts: Counts { baseline, ..Counts::default() },
+            steps_back: 0,
+            stalled: 0,
+            met_known: false,
+            staged: false,
+            again: false,
+            cursor,
+            moment,
+        }
+    }
+
+    /// The page that is wanted next; `None` when the walk has ended. Asking twice changes nothing,
+    /// so a request that failed can be made again.
+    pub fn ask(&self) -> Option<Ask> {
+        match self.phase {
+            Phase::Ended { .. } => None,
+            _ => Some(Ask { offset: self.offset, limit: self.settings.page_limit }),
+        }
+    }
+
+    /// Absorbs the answer to [`Walk::ask`].
+    pub fn absorb(&mut self, mut page: Page) {
+        self.counts.requests += 1;
+        self.counts.rows += u64::from(page.len);
+        self.keep_rejected(&mut page);
+        match std::mem::replace(&mut self.phase, Phase::Joining) {
+            Phase::First => self.first(page),
+            Phase::Joining => self.joining(page),
+            Phase::Following => self.forward(page, false),
+            Phase::PastEnd { resume, len } => self.past_end(&page, resume, len),
+            Phase::EmptyAgain if page.len == 0 => self.end(true),
+            Phase::EmptyAgain => self.first(page),
+            Phase::Long(long) => self.long(long, page),
+            Phase::Ended { covered } => self.end(covered),
+        }
+    }
+
+    /// Fresh entries that are to be staged before the walk goes on, newest first, since they are
+    /// more than [`Settings::max_fresh`].
+    pub fn chunk(&mut self) -> Option<Vec<Entry>> {
+        if self.account.fresh.len() <= self.settings.max_fresh {
+            return None;
+        }
+        self.staged = true;
+        for entry in &self.account.fresh {
+            self.account.ledger.mark_staged((entry.row.wall_time, entry.identity));
+        }
+        self.prune();
+        Some(std::mem::take(&mut self.account.fresh))
+    }
+
+    /// Gives the window back as it was, since the walk failed.
+    pub fn abandon(self) -> Window {
+        self.account.ledger.into_base()
+    }
+
+    /// Whether chunks were handed out.
+    pub fn has_staged(&self) -> bool {
+        self.staged
+    }
+
+    // Page by page.
+
+    fn first(&mut self, page: Page) {
+        self.head = Some((page::digest(&page), page.total));
+        let walls = || page.rows.iter().map(|row| row.wall_time);
+        self.first_newest = walls().max();
+        if page.len >= self.settings.page_limit {
+            self.first_page_end = walls().min();
+        }
+        // An empty log is a baseline, but not on the word of an answer that contradicts itself.
+        let contradicts = page.len == 0 && page.total.is_some_and(|total| total > 0);
+        if contradicts && self.counts.baseline {
+            self.phase = Phase::EmptyAgain;
+            return;
+        }
+        self.forward(page, false);
+    }
+
+    /// A page that is to begin with a row newer than the frontier.
+    fn joining(&mut self, page: Page) {
+        let joined = self.offset == 0
+            || page
+                .rows
+                .first()
+                .is_some_and(|row| self.frontier.is_none_or(|at| row.wall_time > at));
+        if joined {
+            self.steps_back = 0;
+            return self.forward(page, false);
+        }
+        if self.steps_back >= MAX_STEPS_BACK {
+            self.steps_back = 0;
+            return self.forward(page, true);
+        }
+        // Rows have left above: what is between the last page and this one was never shown.
+        let back = 4_u64 << self.steps_back;
+        self.steps_back += 1;
+        self.offset = self.offset.saturating_sub(back);
+        let (blocks, _) = page::blocks(page.rows);
+        for block in blocks {
+            self.look(block, Look::Partial);
+        }
+    }
+
+    /// Reads a page and finds where the next begins.
+    fn forward(&mut self, page: Page, unjoined: bool) {
+        if unjoined {
+            self.counts.unjoined += 1;
+        }
+        if page.len == 0 {
+            return self.end(true);
+        }
+        let short = page.len < self.full_len;
+        let more = page.total.is_some_and(|total| total > self.offset + u64::from(page.len));
+        let unreadable = page.rejected.len();
+        let (blocks, ordered) = page::blocks(page.rows);
+        let Some(last) = blocks.last() else {
+            return self.after_unreadable(page.len, short);
+        };
+        if !ordered {
+            return self.disordered(blocks, page.len, short);
+        }
+        let (last_wall, last_start) = (last.wall, last.start);
+        let last_rows = last.rows.len();
+        self.newest = self.newest.max(blocks.first().map(|block| block.wall));
+        // A last block that fills the page is a long second; its rows are looked at there.
+        let is_long = !short
+            && last_start <= 1
+            && unreadable == 0
+            && !self.is_below_goal(last_wall)
+            && (self.offset == 0 || last_start == 1)
+            && last_rows + last_start == page.len as usize;
+        if is_long {
+            return self.enter_long(blocks, page.len);
+        }
+        let settled = self.look_at_all(blocks, short);
+        if short {
+            return self.at_short_page(page.len, last_wall, last_start, more);
+        }
+        if self.is_below_goal(last_wall) || self.may_end_early(settled) {
+            return self.end(true);
+        }
+        self.advance(page.len, last_wall, last_start);
+    }
+
+    /// Looks at the seconds of a page, each as whole as the page shows it. Says whether the oldest
+    /// whole one, and what can be seen of the one below, held nothing new.
+    fn look_at_all(&mut self, blocks: Vec<Block>, ends_log: bool) -> bool {
+        let count = blocks.len();
+        let (mut whole, mut partial) = (None, Found::default());
+        for (index, block) in blocks.into_iter().enumerate() {
+            let above = index > 0 || self.offset == 0;
+            let below = index + 1 < count || ends_log;
+            if above && below {
+                whole = Some(self.look(block, Look::Whole));
+            } else {
+                let found = self.look(block, Look::Partial);
+                if index > 0 {
+                    partial = found;
+                }
+            }
+        }
+        whole.is_some_and(|found| found.met > 0 && found.is_settled()) && partial.is_settled()
+    }
+
+    fn advance(&mut self, len: u32, last_wall: WallTime, last_start: usize) {
+        let start = self.offset + last_start as u64;
+        let mut next = start.saturating_sub(1);
+        self.phase = Phase::Joining;
+        let lower = self.frontier.is_none_or(|at| last_wall < at);
+        self.stalled = if lower { 0 } else { self.stalled + 1 };
+        if !lower && self.frontier.is_some_and(|at| last_wall > at) {
+            // So many rows came meanwhile that the page shows none below the frontier.
+            next = self.offset + u64::from(len) - 1;
+        }
+        if next <= self.offset {
+            // Unreadable rows hide where the second begins.
+            next = self.offset + u64::from(len);
+            self.counts.unjoined += 1;
+            self.phase = Phase::Following;
+        }
+        if self.stalled > MAX_STALLED {
+            return self.end(false);
+        }
+        self.lower_frontier(last_wall);
+        self.offset = next;
+    }
+
+    /// A page without a row that could be understood.
+    fn after_unreadable(&mut self, len: u32, short: bool) {
+        if short {
+            return self.end(true);
+        }
+        self.stalled += 1;
+        if self.stalled > MAX_STALLED {
+            return self.end(false);
+        }
+        self.offset += u64::from(len);
+        self.phase = Phase::Following;
+    }
+
+    /// Rows that are not newest first: each is taken for what it shows, and nothing is concluded
+    /// from where it stands.
+    fn disordered(&mut self, blocks: Vec<Block>, len: u32, short: bool) {
+        self.counts.disordered += 1;
+        let newest = blocks.first().map(|block| block.wall);
+        self.newest = self.newest.max(newest);
+        for block in blocks {
+            self.look(block, Look::Partial);
+        }
+        if short || newest.is_some_and(|newest| self.is_below_goal(newest)) {
+            return self.end(true);
+        }
+        self.offset += u64::from(len);
+        self.phase = Phase::Following;
+    }
+
+    fn at_short_page(&mut self, len: u32, last_wall: WallTime, last_start: usize, more: bool) {
+        if !more {
+            return self.end(true);
+        }
+        // The total may lie, or the server may give fewer rows than were asked for.
+        self.lower_frontier(last_wall);
+        let resume = (self.offset + last_start as u64).saturating_sub(1);
+        self.phase = Phase::PastEnd { resume, len };
+        self.offset += u64::from(len);
+    }
+
+    fn past_end(&mut self, page: &Page, resume: u64, short_len: u32) {
+        if page.len == 0 || short_len < 2 || self.stalled > MAX_STALLED {
+            return self.end(page.len == 0);
+        }
+        self.stalled += 1;
+        self.full_len = short_len.min(self.full_len);
+        self.offset = resume;
+        self.phase = Phase::Joining;
+    }
+
+    fn lower_frontier(&mut self, wall: WallTime) {
+        self.frontier = Some(self.frontier.map_or(wall, |at| at.min(wall)));
+    }
+
+    // Seconds longer than a page.
+
+    fn enter_long(&mut self, mut blocks: Vec<Block>, len: u32) {
+        let Some(last) = blocks.pop() else { return self.end(false) };
+        let wall = last.wall;
+        let old = self.cursor.doubts.iter().find(|doubt| doubt.wall == wall).copied();
+        for (index, block) in blocks.into_iter().enumerate() {
+            let look = if index > 0 || self.offset == 0 { Look::Whole } else { Look::Partial };
+            self.look(block, look);
+        }
+        let long = Box::new(Long::new(wall, self.offset, old));
+        self.lower_frontier(wall);
+        self.long_page(long, vec![last], len, false);
+    }
+
+    fn long(&mut self, long: Box<Long>, page: Page) {
+        let short = page.len < self.full_len;
+        let readable = page.rejected.is_empty();
+        let (blocks, ordered) = page::blocks(page.rows);
+        if !ordered || !readable {
+            self.counts.disordered += u32::from(!ordered);
+            let newest = blocks.first().map(|block| block.wall);
+            for block in blocks {
+                self.look(block, Look::Partial);
+            }
+            // Positions can't be told here: go on below, and leave the second in doubt.
+            self.leave_in_doubt(&long);
+            if short || newest.is_none_or(|newest| self.is_below_goal(newest)) {
+                return self.end(true);
+            }
+            self.offset += u64::from(page.len);
+            self.phase = Phase::Following;
+            return;
+        }
+        self.long_page(long, blocks, page.len, short);
+    }
+
+    /// Hands the blocks of a page to the long second, and does what it says.
+    fn long_page(&mut self, mut long: Box<Long>, blocks: Vec<Block>, len: u32, short: bool) {
+        let skipped = blocks.first().map_or(0, |block| block.start);
+        let wall = long.wall();
+        let mut span = 0;
+        let mut above = skipped;
+        let mut below = None;
+        let count = blocks.len();
+        for (index, block) in blocks.into_iter().enumerate() {
+            if block.wall == wall {
+                span = block.rows.len();
+                let tally = long.note(block.rows, self.offset + block.start as u64);
+                self.look_tally(wall, tally, Look::Partial);
+                continue;
+            }
+            if block.wall > wall {
+                above = block.start + block.rows.len();
+            } else {
+                below = Some((block.wall, block.start));
+            }
+            let whole = (index > 0 || self.offset == 0) && (index + 1 < count || short);
+            self.look(block, if whole { Look::Whole } else { Look::Partial });
+        }
+        let seen = Shown {
+            offset: self.offset,
+            len,
+            short,
+            above: above as u64,
+            span: span as u64,
+            below,
+        };
+        let turn = long.turn(&seen, || self.account.ledger.copies_in(wall));
+        self.take_turn(long, turn);
+    }
+
+    fn take_turn(&mut self, long: Box<Long>, turn: Turn) {
+        match turn {
+            Turn::Ask(offset) => {
+                self.offset = offset;
+                self.phase = Phase::Long(long);
+            }
+            Turn::Counted(resume) => {
+                if let Some(tally) = long.whole() {
+                    self.look_tally(long.wall(), tally, Look::Whole);
+                }
+                self.doubts.extend(long.belief());
+                self.resume(resume);
+            }
+            Turn::Doubtful(resume) => {
+                self.leave_in_doubt(&long);
+                self.resume(resume);
+            }
+            Turn::Lost => {
+                self.leave_in_doubt(&long);
+                self.end(false);
+            }
+        }
+    }
+
+    fn leave_in_doubt(&mut self, long: &Long) {
+        let history =
+            self.counts.baseline && self.news(long.wall()) == News::History || long.was_history();
+        let doubt = long.doubt(history);
+        if doubt.walks == MAX_DOUBTFUL_WALKS {
+            self.counts.given_up += 1;
+        }
+        if self.doubts.iter().all(|other| other.wall != doubt.wall) {
+            self.doubts.push(doubt);
+        }
+    }
+
+    /// Goes on below a long second.
+    fn resume(&mut self, resume: Resume) {
+        match resume {
+            Resume::End => self.end(true),
+            Resume::At { offset, frontier } => {
+                self.frontier = Some(frontier);
+                if self.is_below_goal(frontier) {
+                    return self.end(true);
+                }
+                self.offset = offset;
+                self.phase = Phase::Joining;
+                self.stalled = 0;
+            }
+        }
+    }
+
+    // Looking.
+
+    fn look(&mut self, block: Block, look: Look) -> Found {
+        self.look_tally(block.wall, Tally::of(block.rows), look)
+    }
+
+    fn look_tally(&mut self, wall: WallTime, tally: Tally, look: Look) -> Found {
+        if self.is_out_of_bounds(wall) {
+            return Found::default();
+        }
+        let found = self.account.look(wall, tally, look, self.news(wall));
+        self.met_known |= found.met > 0;
+        self.again |= found.postponed > 0;
+        found
+    }
+
+    fn news(&self, wall: WallTime) -> News {
+        if self.cursor.doubts.iter().any(|doubt| doubt.wall == wall && doubt.history) {
+            return News::History;
+        }
+        match self.settings.first_run {
+            _ if !self.counts.baseline => News::Entries,
+            FirstRun::All => News::Entries,
+            FirstRun::Since(since) if wall >= since => News::Entries,
+            FirstRun::Since(_) | FirstRun::Skip => News::History,
+        }
+    }
+
+    /// Whether rows of a second are no longer looked at.
+    fn is_out_of_bounds(&self, wall: WallTime) -> bool {
+        if self.pruned.is_some_and(|(above, below)| wall > above && wall < below) {
+            return true;
+        }
+        !self.counts.baseline && wall < self.cursor.floor
+    }
+
+    // Where it ends.
+
+    /// Whether a second lies below all that this walk is to read.
+    fn is_below_goal(&self, wall: WallTime) -> bool {
+        if !self.counts.baseline {
+            return wall < self.cursor.floor;
+        }
+        let kept = self.target();
+        match self.settings.first_run {
+            FirstRun::All => false,
+            FirstRun::Skip => kept.is_some_and(|kept| wall < kept),
+            FirstRun::Since(since) => kept.is_some_and(|kept| wall < kept.min(since)),
+        }
+    }
+
+    /// The floor that the whole walk leads to, as page 1 has it; `None` while page 1 was short.
+    fn target(&self) -> Option<WallTime> {
+        let page_end = self.first_page_end?;
+        Some(self.overlap_begin().map_or(page_end, |begin| begin.min(page_end)))
+    }
+
+    fn overlap_begin(&self) -> Option<WallTime> {
+        let newest = self.cursor.newest.max(self.first_newest)?.min(self.moment.wall);
+        Some(newest.minus_seconds(self.settings.overlap_s()))
+    }
+
+    /// Whether a walk that need not read the whole overlap has met what it knows.
+    fn may_end_early(&mut self, settled: bool) -> bool {
+        if self.whole || !settled {
+            return false;
+        }
+        if self.total_says_more() {
+            self.whole = true;
+            return false;
+        }
+        true
+    }
+
+    /// Whether the total grew by more than was found: late rows stand deeper. It may lie, so it is
+    /// believed now and then only.
+    fn total_says_more(&self) -> bool {
+        let (Some((_, Some(total))), Some(before)) = (self.head, self.cursor.total) else {
+            return false;
+        };
+        let found = self.account.taken - self.account.revised;
+        let spare = self.settings.overlap / 20;
+        let rested = self
+            .cursor
+            .walked_at
+            .is_none_or(|at| self.moment.now.duration_since(at).unsigned_abs() >= spare);
+        rested && total > before.saturating_add(found)
+    }
+
+    fn end(&mut self, covered: bool) {
+        self.phase = Phase::Ended { covered };
+    }
+
+    fn prune(&mut self) {
+        let (Some(frontier), Some(target)) = (self.frontier, self.target()) else { return };
+        if self.counts.baseline && frontier < target {
+            self.account.ledger.prune(frontier, target);
+            self.pruned = Some((frontier, target));
+        }
+    }
+
+    fn keep_rejected(&mut self, page: &mut Page) {
+        for rejected in &page.rejected {
+            if self.rejected.len() < MAX_REJECTED && self.rejected_seen.insert(rejected.raw.clone())
+            {
+                self.rejected.push(rejected.clone());
+            }
+        }
+    }
+
+    /// Ends the walk: what was fresh, and where the cursor stands now. The window comes back as it
+    /// was; where nothing was sealed, [`Window::apply`] brings it up to the committed move.
+    pub fn finish(mut self) -> (Closed, Window) {
+        let covered = matches!(self.phase, Phase::Ended { covered: true });
+        let proven = covered && self.counts.unjoined == 0 && self.counts.disordered == 0;
+        let mut counts = self.counts;
+        counts.whole = self.whole;
+        counts.fresh = self.account.taken;
+        counts.revised = self.account.revised;
+        counts.history = self.account.history;
+        counts.gap = counts.rows > 0 && !self.met_known && !self.account.ledger.base_is_empty();
+        let waiting = self.doubts.iter().filter(|doubt| waits(doubt)).count();
+        counts.doubts = u32::try_from(waiting).unwrap_or(u32::MAX);
+        let floor = self.new_floor(proven);
+        let cursor = self.new_cursor(floor);
+        let mut fresh = std::mem::take(&mut self.account.fresh);
+        if self.staged {
+            for entry in &fresh {
+                self.account.ledger.mark_staged((entry.row.wall_time, entry.identity));
+            }
+        } else {
+            fresh.reverse();
+            fresh.sort_by_key(|entry| entry.row.wall_time);
+        }
+        let moved = CursorMove {
+            repo: self.account.repo.clone(),
+            cursor,
+            known: self.account.ledger.changed_since(floor),
+            forget_before: floor,
+            seal: self.staged,
+        };
+        let closed = Closed { fresh, cursor: moved, rejected: self.rejected, counts };
+        (closed, self.account.ledger.into_base())
+    }
+
+    fn new_floor(&self, proven: bool) -> WallTime {
+        let old = if self.counts.baseline { WallTime::MIN } else { self.cursor.floor };
+        if !self.whole {
+            return old;
+        }
+        let page = u64::from(self.settings.page_limit);
+        let (Some(begin), Some(kept)) =
+            (self.overlap_begin(), self.account.ledger.nth_newest(page))
+        else {
+            return old;
+        };
+        // What was not read for certain is kept longer, but not for ever.
+        let begin = if proven { begin } else { begin.minus_seconds(self.settings.overlap_s()) };
+        let doubt = self.doubts.iter().filter(|doubt| waits(doubt)).map(|doubt| doubt.wall);
+        let mut floor = begin.min(kept);
+        if let Some(doubt) = doubt.min() {
+            floor = floor.min(doubt);
+        }
+        floor.max(old)
+    }
+
+    fn new_cursor(&self, floor: WallTime) -> Cursor {
+        let old = &self.cursor;
+        // A walk that ended early read the upper seconds only: older doubts stay as they are.
+        let mut doubts = self.doubts.clone();
+        if !self.whole {
+            let unread = |doubt: &&Doubt| doubts.iter().all(|other| other.wall != doubt.wall);
+            let kept: Vec<Doubt> = old.doubts.iter().filter(unread).copied().collect();
+            doubts.extend(kept);
+        }
+        doubts.retain(|doubt| doubt.wall >= floor);
+        Cursor {
+            baseline_at: old.baseline_at.or(Some(self.moment.now)),
+            floor,
+            newest: self.newest,
+            head: self.head.map(|(digest, _)| digest),
+            total: self.head.and_then(|(_, total)| total),
+            walked_at: match (self.again, self.whole) {
+                (true, _) => None,
+                (false, true) => Some(self.moment.now),
+                (false, false) => old.walked_at,
+            },
+            doubts,
+            sealed: self.staged,
+        }
+    }
+}
