@@ -100,7 +100,7 @@ const FIXTURES: [Fixture; 3] = [
 
 impl Fixture {
     fn open(&self, base: &str) -> Arc<dyn Notifier> {
-        self.open_with(base, &quick())
+        self.open_with(base, &patient())
     }
 
     fn open_with(&self, base: &str, settings: &HttpSettings) -> Arc<dyn Notifier> {
@@ -118,11 +118,16 @@ fn open(settings: &dyn Settings, http: &HttpSettings) -> Arc<dyn Notifier> {
 
 /// Limits that a test can wait for.
 fn quick() -> HttpSettings {
-    let client = ClientSettings {
-        connect_timeout: Duration::from_millis(400),
-        timeout: Duration::from_millis(800),
-        ..Default::default()
-    };
+    within(Duration::from_millis(800))
+}
+
+/// Limits that a busy machine keeps.
+fn patient() -> HttpSettings {
+    within(Duration::from_secs(20))
+}
+
+fn within(timeout: Duration) -> HttpSettings {
+    let client = ClientSettings { connect_timeout: timeout / 2, timeout, ..Default::default() };
     HttpSettings { client, ..Default::default() }
 }
 

@@ -82,7 +82,7 @@ async fn silence_and_slowness_end_at_the_limit_and_may_have_arrived() {
             let what = format!("{} {reply:?}", fixture.kind);
             let fake = Fake::new(reply).await;
             let begun = Instant::now();
-            let outcome = send(&fixture.open(&fake.base())).await;
+            let outcome = send(&fixture.open_with(&fake.base(), &quick())).await;
             assert_outcome(&outcome, retry(), AMBIGUOUS, &what);
             assert!(begun.elapsed() >= quick().client.timeout.mul_f32(0.9), "{what}");
             assert!(begun.elapsed() < Duration::from_secs(5), "{what}: {:?}", begun.elapsed());
@@ -141,7 +141,7 @@ async fn nobody_there_is_not_ambiguous() {
     for fixture in FIXTURES {
         for base in [&refused, &mute.0, "http://nowhere.invalid", "https://nowhere.invalid:8443"] {
             let what = format!("{} at {base}", fixture.kind);
-            let outcome = send(&fixture.open(base)).await;
+            let outcome = send(&fixture.open_with(base, &quick())).await;
             assert_outcome(&outcome, retry(), &[], &what);
             assert_eq!(outcome.status, None, "{what}");
             assert!(outcome.detail.contains("was not reached: "), "{}", outcome.detail);
@@ -168,7 +168,7 @@ async fn a_certificate_is_trusted_only_by_its_authority_and_its_name() {
         let (pem, acceptor) = certificate(name);
         let mut ca_file = tempfile::NamedTempFile::new().unwrap();
         ca_file.write_all(pem.as_bytes()).unwrap();
-        let mut with_ca = quick();
+        let mut with_ca = patient();
         with_ca.client.ca_file = Some(ca_file.path().to_owned());
         for fixture in FIXTURES {
             let fake = Fake::tls(answer(200, &[], fixture.accepts), acceptor.clone()).await;
@@ -208,7 +208,7 @@ async fn metadata_services_are_refused_in_every_spelling() {
 
 #[tokio::test]
 async fn private_addresses_are_a_setting_and_names_are_judged_by_where_they_lead() {
-    let mut guarded = quick();
+    let mut guarded = patient();
     guarded.guard = AddressGuard { allow_private: false, ..Default::default() };
     for fixture in FIXTURES {
         let fake = Fake::new(answer(200, &[], fixture.accepts)).await;
@@ -227,7 +227,7 @@ async fn a_proxy_is_used_and_its_password_is_not_repeated() {
     for fixture in FIXTURES {
         let fake = Fake::new(answer(200, &[], fixture.accepts)).await;
         let proxy = fake.base().replace("://", "://PROXYUSER:PROXYPASS@");
-        let mut settings = quick();
+        let mut settings = patient();
         settings.client.proxy = Some(Secret::inline(proxy));
         let notifier = fixture.open_with("http://receiver.invalid", &settings);
         assert_eq!(send(&notifier).await.class, Class::Delivered);
@@ -251,9 +251,10 @@ async fn a_proxy_is_used_and_its_password_is_not_repeated() {
 async fn receivers_that_are_reached_alike_share_connections() {
     let fake = Fake::new(answer(200, &[], "ok")).await;
     let mut wires = Wires::default();
-    let slower = ClientSettings { timeout: Duration::from_secs(2), ..quick().client };
-    let slower = HttpSettings { client: slower, ..quick() };
-    for (settings, connection) in [(quick(), 0), (quick(), 0), (slower.clone(), 1), (slower, 1)] {
+    let slower = ClientSettings { timeout: Duration::from_secs(30), ..patient().client };
+    let slower = HttpSettings { client: slower, ..patient() };
+    for (settings, connection) in [(patient(), 0), (patient(), 0), (slower.clone(), 1), (slower, 1)]
+    {
         let wire = wires.wire(&settings).unwrap();
         let slack = (fixture("slack").settings)(&fake.base()).open(&wire).unwrap();
         assert_eq!(send(&slack).await.class, Class::Delivered);

@@ -90,14 +90,14 @@ async fn no_secret_shows_in_failures_or_in_logs_at_any_level() {
             Reply::Silence,
         ] {
             fake.reply_with(reply);
-            let outcome = send(&fixture.open(&fake.base())).await;
+            let outcome = send(&fixture.open_with(&fake.base(), &quick())).await;
             assert_hidden(&format!("{outcome:?}"), &fixture, fixture.kind);
         }
         for base in ["http://127.0.0.1:1", "https://nowhere.invalid", "http://169.254.169.254"]
             .into_iter()
             .chain([fake.base().replace("http", "https").as_str()])
         {
-            let outcome = send(&fixture.open(base)).await;
+            let outcome = send(&fixture.open_with(base, &quick())).await;
             assert_hidden(&format!("{outcome:?}"), &fixture, base);
         }
         let logs = String::from_utf8_lossy(&captured.0.lock().unwrap()).into_owned();
@@ -141,7 +141,7 @@ async fn a_secret_that_was_replaced_in_its_file_is_used_after_the_first_refusal(
         let fake = Fake::new(answer(status, &[], refusal)).await;
         let path = folder.path().join(fixture.kind);
         let (settings, text) = from_file(fixture.kind, &fake.base(), &path);
-        let notifier = open(&*settings, &quick());
+        let notifier = open(&*settings, &patient());
         assert_outcome(&send(&notifier).await, ENDPOINT, &[], "unchanged");
 
         write_secret(&path, &text(&fake.base(), "new-key"));

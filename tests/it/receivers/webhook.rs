@@ -69,7 +69,7 @@ async fn method_headers_user_and_format_go_out_as_configured() {
     let settings = WebhookSettings::new(Secret::inline(url), options).unwrap();
     let mut message = delivery("plain words");
     message.payload.format = PayloadFormat::Text;
-    open(&settings, &quick()).send(&message, now()).await;
+    open(&settings, &patient()).send(&message, now()).await;
     let seen = fake.seen().pop().unwrap();
     assert_eq!(seen.line(), "PUT /a%2Fb/c?x=1&y=%26 HTTP/1.1");
     assert_eq!(seen.header("authorization"), Some("Basic bWU6cGEgc3M="));
@@ -87,7 +87,7 @@ async fn a_content_type_of_ones_own_wins() {
     let own = ("Content-Type".to_owned(), Secret::inline("application/cloudevents+json"));
     let options = WebhookOptions { headers: [own].into(), ..Default::default() };
     let settings = WebhookSettings::new(Secret::inline(fake.base() + "/x"), options).unwrap();
-    send(&open(&settings, &quick())).await;
+    send(&open(&settings, &patient())).await;
     let seen = fake.seen().pop().unwrap();
     assert_eq!(seen.header("content-type"), Some("application/cloudevents+json"));
     assert_eq!(seen.head.to_ascii_lowercase().matches("content-type").count(), 1);
@@ -104,7 +104,7 @@ async fn what_statuses_mean_is_a_setting() {
     };
     let options = WebhookOptions { statuses, ..Default::default() };
     let settings = WebhookSettings::new(Secret::inline(fake.base() + "/x"), options).unwrap();
-    let webhook = open(&settings, &quick());
+    let webhook = open(&settings, &patient());
     for (status, class) in [
         (200, Class::Delivered),
         (409, Class::Delivered),
