@@ -3,6 +3,7 @@
 //! Deliberately absent: folders within the folder; names are flat.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
@@ -32,7 +33,7 @@ pub(super) struct File {
     json: bool,
     /// Whether it is the user's, which comes before the shipped.
     users: bool,
-    source: String,
+    source: Cow<'static, str>,
 }
 
 impl File {
@@ -54,7 +55,10 @@ impl File {
 pub(super) fn shipped() -> Vec<File> {
     Shipped::iter()
         .filter_map(|path| {
-            let source = String::from_utf8(Shipped::get(&path)?.data.into_owned()).ok()?;
+            let source = match Shipped::get(&path)?.data {
+                Cow::Borrowed(bytes) => Cow::Borrowed(std::str::from_utf8(bytes).ok()?),
+                Cow::Owned(bytes) => Cow::Owned(String::from_utf8(bytes).ok()?),
+            };
             let (name, kind, json) = parse_name(&path).ok()?;
             Some(File { path: format!("shipped:{path}"), name, kind, json, users: false, source })
         })
@@ -94,6 +98,7 @@ pub(super) fn folder(folder: &Path, problems: &mut Vec<TemplateProblem>) -> Vec<
         let parsed = parse_name(file_name).and_then(|parts| Ok((parts, read(&path)?)));
         match parsed {
             Ok(((name, kind, json), source)) => {
+                let source = source.into();
                 files.push(File { path: shown, name, kind, json, users: true, source });
             }
             Err((message, help)) => problems.push(TemplateProblem::of_file(shown, message, help)),
@@ -145,7 +150,7 @@ fn parse_name(file_name: &str) -> Result<(String, Option<ReceiverType>, bool), C
 }
 
 /// Compiles each file, tries it, and picks for each name and receiver type the one that comes
-/// first. A broken file still takes its place, so that its problems are not hidden by another.
+/// first. A broken file makes a problem even where another would be picked.
 pub(super) fn compile(
     mut files: Vec<File>,
     settings: &Settings,
@@ -154,27 +159,52 @@ pub(super) fn compile(
     files.sort_by_key(File::rank);
     let mut by_name: BTreeMap<Box<str>, [Option<Compiled>; 3]> = BTreeMap::new();
     for file in files {
-        let compiled = match lint(&file.path, &file.source, file.json) {
-            Ok(program) => Compiled::new(&file.name, &file.path, file.json, program),
-            Err(found) => {
-                problems.extend(found);
-                continue;
+        let compiled = match (&file.source, file.users) {
+            (Cow::Borrowed(source), false) => {
+                Compiled::shipped(&file.name, &file.path, file.json, source)
             }
+            _ => match checked(&file, settings) {
+                Ok(compiled) => compiled,
+                Err(found) => {
+                    problems.extend(found);
+                    continue;
+                }
+            },
         };
         let slots = by_name.entry(file.name.as_str().into()).or_default();
         for &kind in ReceiverType::ALL.iter().filter(|kind| file.serves(**kind)) {
-            if let Some(problem) = trial::run(&compiled, &file.source, kind, settings) {
-                problems.push(problem);
-            }
             slots[kind as usize].get_or_insert_with(|| compiled.clone());
         }
     }
     by_name
 }
 
+/// Compiles a file and tries it for each type that it serves.
+fn checked(file: &File, settings: &Settings) -> Result<Compiled, Vec<TemplateProblem>> {
+    let program = lint(&file.path, &file.source, file.json)?;
+    let compiled = Compiled::new(&file.name, &file.path, file.json, program);
+    let served = ReceiverType::ALL.iter().filter(|kind| file.serves(**kind));
+    let problems: Vec<_> =
+        served.filter_map(|kind| trial::run(&compiled, &file.source, *kind, settings)).collect();
+    if problems.is_empty() { Ok(compiled.squeezed()) } else { Err(problems) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_shipped_templates_are_sound() {
+        let settings = Settings {
+            zone: jiff::tz::TimeZone::UTC,
+            public_url: Some("https://bell.example.internal".to_owned()),
+        };
+        let files = shipped();
+        assert!(files.len() >= 6);
+        for file in files {
+            checked(&file, &settings).unwrap();
+        }
+    }
 
     #[test]
     fn file_names_are_taken_apart() {

@@ -27,6 +27,7 @@ mod program;
 mod renderer;
 mod sample;
 mod split;
+mod squeeze;
 mod template;
 mod trial;
 mod value;
@@ -120,7 +121,8 @@ impl Templates {
     /// There is no such template, or none for that type; without a place, since whoever names the
     /// template knows where.
     pub fn check_use(&self, name: &str, kind: ReceiverType) -> Result<(), TemplateProblem> {
-        if self.find(name, kind).is_some() {
+        if let Some(template) = self.find(name, kind) {
+            template.warm();
             return Ok(());
         }
         let file = format!("{name}.{kind}.hbs");

@@ -1,6 +1,6 @@
 //! One compiled template and the run of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{
     ReceiverType, Settings,
@@ -8,7 +8,9 @@ use super::{
     eval::{Run, TooMuch, Trace},
     form,
     language::Language,
+    lint::lint,
     program::Program,
+    squeeze::squeeze,
     value::Scope,
 };
 use crate::{
@@ -29,14 +31,59 @@ struct Inner {
     path: Box<str>,
     json: bool,
     language: Language,
-    program: Program,
+    /// The source of a shipped template, which is compiled when it is first needed.
+    shipped: &'static str,
+    program: OnceLock<Program>,
 }
 
 impl Compiled {
     /// A template of that name, from that file.
     pub(super) fn new(name: &str, path: &str, json: bool, program: Program) -> Self {
+        Self::made(name, path, json, "", OnceLock::from(program))
+    }
+
+    /// A shipped template. That those are sound is a test's to keep.
+    pub(super) fn shipped(name: &str, path: &str, json: bool, source: &'static str) -> Self {
+        Self::made(name, path, json, source, OnceLock::new())
+    }
+
+    fn made(
+        name: &str,
+        path: &str,
+        json: bool,
+        shipped: &'static str,
+        program: OnceLock<Program>,
+    ) -> Self {
         let language = Language::of(name);
-        Self(Arc::new(Inner { path: path.into(), json, language, program }))
+        Self(Arc::new(Inner { path: path.into(), json, language, shipped, program }))
+    }
+
+    /// The same without the layout of its JSON.
+    pub(super) fn squeezed(self) -> Self {
+        let Inner { json: true, .. } = *self.0 else { return self };
+        match squeeze(self.program()) {
+            None => self,
+            Some(program) => Self(Arc::new(Inner {
+                path: self.0.path.clone(),
+                json: true,
+                language: self.0.language,
+                shipped: "",
+                program: OnceLock::from(program),
+            })),
+        }
+    }
+
+    /// Makes sure that it is compiled, so that no message waits for it.
+    pub(super) fn warm(&self) {
+        self.program();
+    }
+
+    fn program(&self) -> &Program {
+        self.0.program.get_or_init(|| {
+            // An unsound one would write nothing, which is an error when it is rendered.
+            let program = lint(&self.0.path, self.0.shipped, self.0.json).unwrap_or_default();
+            if self.0.json { squeeze(&program).unwrap_or(program) } else { program }
+        })
     }
 
     /// The file, for people.
@@ -97,8 +144,8 @@ impl Compiled {
         };
         let run = Run::new(&scope, chat(kind), self.0.json, limit::webhook::BODY);
         match trace {
-            Some(trace) => run.traced(trace).finish(&self.0.program),
-            None => run.finish(&self.0.program),
+            Some(trace) => run.traced(trace).finish(self.program()),
+            None => run.finish(self.program()),
         }
     }
 }

@@ -66,9 +66,9 @@ fn placed(
     let same = source.get(*at..at + shift).is_some_and(|text| output[*start..].starts_with(text));
     let at = if same && source.is_char_boundary(at + shift) { at + shift } else { *at };
     let (line, column) = Places::new(source).line_column(at.min(source.len()));
-    let near: String = output[in_output.saturating_sub(0)..].chars().take(24).collect();
+    let near: String = output[in_output..].chars().take(24).collect();
     let message = format!(
-        "the message is not sound JSON: {} (a sample with {}, reason {reason})",
+        "the message is not sound JSON: {} (with the sample `{}` and the reason `{reason}`)",
         problem.message,
         sample.name()
     );

@@ -51,11 +51,11 @@ pub(super) fn parts(
         return Err("the template wrote nothing".to_owned());
     }
     match (kind, json) {
-        (ReceiverType::Slack, true) => slack::from_json(&text, language),
+        (ReceiverType::Slack, true) => slack::from_json(text, language),
         (ReceiverType::Slack, false) => Ok(slack::from_text(text.trim(), language)),
-        (ReceiverType::Wecom, true) => wecom::from_json(&text, language),
+        (ReceiverType::Wecom, true) => wecom::from_json(text, language),
         (ReceiverType::Wecom, false) => Ok(wecom::from_text(text.trim(), language)),
-        (ReceiverType::Webhook, true) => webhook::from_json(&text),
+        (ReceiverType::Webhook, true) => webhook::from_json(text),
         (ReceiverType::Webhook, false) => Ok(vec![part(PayloadFormat::Text, text)]),
     }
 }
@@ -125,40 +125,4 @@ fn number_all(pieces: Vec<String>) -> Vec<String> {
         _ => format!("{}\n{piece}", numbered(index, of)),
     };
     pieces.into_iter().enumerate().map(number).collect()
-}
-
-/// JSON without the white space between its values. The input is sound JSON.
-fn compact(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    let mut in_string = false;
-    let mut escaped = false;
-    let mut start = 0;
-    for (at, byte) in json.bytes().enumerate() {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-        } else if byte == b'"' {
-            in_string = true;
-        } else if byte.is_ascii_whitespace() {
-            out.push_str(&json[start..at]);
-            start = at + 1;
-        }
-    }
-    out.push_str(&json[start..]);
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn compacting_touches_no_string() {
-        let json = "{ \"a b\" : [ 1 ,\n\t\"x \\\" y\\\\\" ] }\n";
-        assert_eq!(compact(json), "{\"a b\":[1,\"x \\\" y\\\\\"]}");
-    }
 }

@@ -9,7 +9,7 @@ mod measure;
 
 use serde_json::{Map, Value, json};
 
-use super::{MOST_PARTS, NotJson, Part, PayloadFormat, Usage, compact, json_part, numbered, part};
+use super::{MOST_PARTS, NotJson, Part, PayloadFormat, Usage, json_part, numbered, part};
 use crate::{
     adapters::templates::{
         escape::push_json_string,
@@ -42,13 +42,13 @@ pub(super) fn usage(body: &str) -> Vec<Usage> {
     serde_json::from_str::<Message>(body).map(|message| message.usage()).unwrap_or_default()
 }
 
-pub(super) fn from_json(text: &str, language: Language) -> Result<Vec<Part>, String> {
-    let message = check(text).map_err(|problem| problem.message)?;
+pub(super) fn from_json(text: String, language: Language) -> Result<Vec<Part>, String> {
+    let message = check(&text).map_err(|problem| problem.message)?;
     if message.fits() {
-        return Ok(vec![part(PayloadFormat::Json, compact(text))]);
+        return Ok(vec![part(PayloadFormat::Json, text)]);
     }
     let whole: Map<String, Value> =
-        serde_json::from_str(text).map_err(|error| error.to_string())?;
+        serde_json::from_str(&text).map_err(|error| error.to_string())?;
     let parts = Fitting::new(language).fit(whole);
     if parts.is_empty() { Err("the message is empty".to_owned()) } else { Ok(parts) }
 }

@@ -2,12 +2,12 @@
 
 use serde::de::IgnoredAny;
 
-use super::{NotJson, Part, PayloadFormat, Usage, compact, part};
+use super::{NotJson, Part, PayloadFormat, Usage, part};
 use crate::domain::limit::webhook::{BODY, UNIT};
 
-pub(super) fn from_json(text: &str) -> Result<Vec<Part>, String> {
-    check(text).map_err(|problem| problem.message)?;
-    Ok(vec![part(PayloadFormat::Json, compact(text))])
+pub(super) fn from_json(text: String) -> Result<Vec<Part>, String> {
+    check(&text).map_err(|problem| problem.message)?;
+    Ok(vec![part(PayloadFormat::Json, text)])
 }
 
 pub(super) fn check(text: &str) -> Result<(), NotJson> {

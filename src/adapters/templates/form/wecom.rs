@@ -3,9 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    MOST_PARTS, NotJson, Part, PayloadFormat, Usage, compact, json_part, number_all, part,
-};
+use super::{MOST_PARTS, NotJson, Part, PayloadFormat, Usage, json_part, number_all, part};
 use crate::{
     adapters::templates::{
         escape::push_json_string,
@@ -37,12 +35,15 @@ pub(super) fn from_text(text: &str, language: Language) -> Vec<Part> {
     number_all(pieces).iter().map(|piece| message(piece)).collect()
 }
 
-pub(super) fn from_json(text: &str, language: Language) -> Result<Vec<Part>, String> {
-    let message = check(text).map_err(|problem| problem.message)?;
-    if message.fits() {
-        return Ok(vec![part(PayloadFormat::Json, compact(text))]);
+pub(super) fn from_json(text: String, language: Language) -> Result<Vec<Part>, String> {
+    let message = check(&text).map_err(|problem| problem.message)?;
+    if message.content().is_some_and(|(_, content, _)| content.trim().is_empty()) {
+        return Err("its content is empty, which WeCom refuses".to_owned());
     }
-    let whole: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if message.fits() {
+        return Ok(vec![part(PayloadFormat::Json, text)]);
+    }
+    let whole: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     Ok(split(&whole, language))
 }
 
@@ -118,14 +119,12 @@ impl Message {
 
 pub(super) fn check(text: &str) -> Result<Message, NotJson> {
     let message: Message = serde_json::from_str(text)?;
-    let own_type = CONTENTS.iter().any(|(kind, _)| *kind == message.msgtype);
-    let content = message.content().map(|(_, content, _)| content.trim().is_empty());
-    let problem = match content {
-        None if own_type => format!("`{}` has no content", message.msgtype),
-        Some(true) => "its content is empty, which WeCom refuses".to_owned(),
-        _ => return Ok(message),
-    };
-    Err(NotJson { line: 1, column: 1, message: problem })
+    let has_content = CONTENTS.iter().any(|(kind, _)| *kind == message.msgtype);
+    if has_content && message.content().is_none() {
+        let problem = format!("`{}` has no content", message.msgtype);
+        return Err(NotJson { line: 1, column: 1, message: problem });
+    }
+    Ok(message)
 }
 
 pub(super) fn usage(body: &str) -> Vec<Usage> {
