@@ -23,12 +23,16 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use jiff::tz::TimeZone;
 
 use crate::{
-    adapters::source::DEFAULT_ZONE,
+    adapters::{
+        source::DEFAULT_ZONE,
+        templates::{Settings, Templates},
+    },
     document::{Code, Document, File, MAX_BYTES, MapReader, Problem, Problems, Report, Value},
     domain::rule::RuleSet,
 };
@@ -58,8 +62,10 @@ pub struct Config {
     pub rules: RuleSet,
     /// The files and folders that `rules` names; what is to be watched.
     pub rule_paths: Vec<PathBuf>,
-    /// The folder of the user's templates, where there is one.
-    pub templates: Option<PathBuf>,
+    /// The folder of the user's templates, where there is one; it is to be watched.
+    pub templates_folder: Option<PathBuf>,
+    /// All templates, compiled.
+    pub templates: Arc<Templates>,
     /// The database file.
     pub store: PathBuf,
     /// The HTTP API.
@@ -233,18 +239,26 @@ fn whole(
     let time_zone = map.get("time_zone").and_then(values::zone).unwrap_or_else(default_zone);
     let sources = sources(&mut map, folder, &time_zone);
     let templates_folder = map.get("templates").and_then(|value| values::path(value, folder));
-    let templates = template_names(&map, templates_folder.as_deref());
-    let (receivers, names) = receivers(&mut map, folder, &templates);
+    let names_of_templates = template_names(&map, templates_folder.as_deref());
+    let (receivers, names) = receivers(&mut map, folder, &names_of_templates);
     let data_dir = data_folder(request, folder);
     let store = service::store(&mut map, &data_dir);
     let api = service::api(&mut map, folder);
     let alarms = service::alarms(&mut map, &names);
     let retention = service::retention(&mut map);
     map.not_yet("time_intervals");
-    let mut reader = RuleReader::new(&names, &templates, &time_zone);
+    let mut reader = RuleReader::new(&names, &names_of_templates, &time_zone);
     let rule_paths = rules(&mut map, folder, &mut reader, report);
     let rules = reader.finish();
     map.finish("keys of the configuration");
+    let settings = Settings {
+        zone: time_zone.clone(),
+        public_url: api.public_url.as_ref().map(ToString::to_string),
+    };
+    let readable = templates_folder.as_deref().filter(|folder| folder.is_dir());
+    // The shipped ones alone are sound, so that there is nothing to find in them.
+    let worthwhile = readable.is_some() || report.errors() == 0;
+    let templates = worthwhile.then(|| templates::compile(readable, settings, report)).flatten();
     let config = Config {
         path: path.to_owned(),
         time_zone: time_zone.clone(),
@@ -252,7 +266,8 @@ fn whole(
         receivers,
         rules: RuleSet::default(),
         rule_paths,
-        templates: templates_folder,
+        templates_folder,
+        templates: templates?,
         store,
         api,
         alarms,

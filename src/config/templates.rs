@@ -1,10 +1,16 @@
-//! The templates that can be named, and whether one exists for a receiver's type.
+//! The templates: which can be named, whether one exists for a receiver's type, and what is wrong
+//! with them.
 //!
-//! Deliberately absent: what stands in a template (`adapters::templates`).
+//! Names are looked up by the folder's files, so that a rule's template is checked even when some
+//! template is broken. Deliberately absent: what stands in a template (`adapters::templates`).
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use crate::document::{Code, Value, nearest};
+use super::read_text;
+use crate::{
+    adapters::templates::{Settings, TemplateProblem, Templates},
+    document::{Code, Position, Problem, Report, Value, nearest},
+};
 
 /// The templates that come with the program, for every type of receiver.
 const SHIPPED: [&str; 2] = ["default", "default-zh"];
@@ -12,7 +18,43 @@ const SHIPPED: [&str; 2] = ["default", "default-zh"];
 /// The most files that are looked at in a templates folder.
 const MAX_FILES: usize = 10_000;
 
-/// The templates of a folder and the shipped ones.
+/// Compiles the templates of a folder and the shipped ones. `None` when one is broken, which is
+/// reported.
+pub(super) fn compile(
+    folder: Option<&Path>,
+    settings: Settings,
+    report: &Report,
+) -> Option<Arc<Templates>> {
+    let problems = match Templates::load(folder, settings) {
+        Ok(templates) => return Some(Arc::new(templates)),
+        Err(problems) => problems,
+    };
+    for problem in problems {
+        report.add(located(problem));
+    }
+    None
+}
+
+/// The problem with its place in the template's own file.
+fn located(problem: TemplateProblem) -> Problem {
+    let file = read_text(Path::new(&problem.path)).ok().map(Arc::new);
+    let at = file.as_ref().filter(|_| problem.line > 0);
+    let message = match at {
+        Some(_) => problem.message,
+        None => format!("`{}`: {}", problem.path, problem.message),
+    };
+    let told = Problem::new(Code::BadTemplate, message).maybe_help(problem.help);
+    match (at, file.as_ref()) {
+        (Some(file), _) => {
+            let position = Position { line: problem.line, column: problem.column };
+            told.at(file, file.span_at(position, problem.len))
+        }
+        (None, Some(file)) => told.at(file, Default::default()),
+        (None, None) => told,
+    }
+}
+
+/// The names of a folder's templates and of the shipped ones.
 #[derive(Debug, Default)]
 pub(super) struct TemplateNames {
     files: BTreeSet<String>,
@@ -86,4 +128,22 @@ impl TemplateNames {
 /// The template's name in a file's.
 fn base(file: &str) -> &str {
     file.split('.').next().unwrap_or(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::templates::ReceiverType;
+
+    #[test]
+    fn the_shipped_templates_are_those_that_ship_for_every_type() {
+        let settings = Settings { zone: jiff::tz::TimeZone::UTC, public_url: None };
+        let templates = Templates::load(None, settings).unwrap();
+        assert_eq!(templates.names().collect::<Vec<_>>(), SHIPPED);
+        for (name, kind) in
+            SHIPPED.iter().flat_map(|name| ReceiverType::ALL.iter().map(move |kind| (name, kind)))
+        {
+            assert_eq!(templates.check_use(name, *kind), Ok(()));
+        }
+    }
 }

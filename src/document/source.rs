@@ -121,6 +121,17 @@ impl File {
         Position { line: index + 1, column: before.chars().count() + 1 }
     }
 
+    /// The span of a number of characters from a position on, within its line.
+    pub fn span_at(&self, position: Position, length: usize) -> Span {
+        let line = self.line_range(position.line.clamp(1, self.lines.len()));
+        let text = &self.text[line.clone()];
+        let byte = |chars: usize| {
+            text.char_indices().nth(chars).map_or(text.len(), |(index, _)| index) + line.start
+        };
+        let start = position.column.saturating_sub(1);
+        Span::from(byte(start)..byte(start.saturating_add(length)))
+    }
+
     /// The bytes of a line (from 1), without its break.
     pub fn line_range(&self, line: usize) -> Range<usize> {
         let start = self.lines[line - 1] as usize;
