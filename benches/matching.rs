@@ -31,7 +31,10 @@ type Failure = Box<dyn Error>;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().collect();
-    let json = arguments.iter().position(|one| one == "--json").map(|at| &arguments[at + 1]);
+    let json = match arguments.iter().position(|one| one == "--json") {
+        Some(at) => Some(arguments.get(at + 1).ok_or("--json wants a path")?),
+        None => None,
+    };
     let entries = mixed_entries();
     let mut results = vec![
         measure("mix", 3, mixed_rules, &entries)?,
