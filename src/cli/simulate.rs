@@ -3,9 +3,12 @@
 //! Prints `listening on URL`, then `secret_id: …`, `secret_key: …` and `repos: …`, a line each, and
 //! serves until it is interrupted. Deliberately absent: the registry itself (`simulate`).
 
-use std::{io::Write as _, sync::Arc};
+use std::{
+    io::{self, Write as _},
+    sync::Arc,
+};
 
-use anyhow::Context as _;
+use clap::Args;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -14,31 +17,33 @@ use crate::simulate::{
     Credentials, FAULTS, Fault, FaultChance, Faults, Feed, Rate, Registry, RegistrySettings, World,
 };
 
+use super::exit::{Exit, Failure};
+
 /// Serves a stand-in registry, API 2.0 and 3.0, to test against.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = faults_help())]
-pub struct Args {
-    /// The address to listen on; port 0 takes a free one.
+pub struct SimulateArgs {
+    /// The address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     pub listen: String,
 
-    /// The repositories, as namespace/name with commas between.
+    /// The repositories, as namespace/name with commas between
     #[arg(long, value_name = "a/b,c/d", value_delimiter = ',')]
     pub repos: Vec<String>,
 
-    /// Rows that are in the log at the start, spread over the recent past.
+    /// Rows that are in the log at the start, spread over the recent past
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub backlog: usize,
 
-    /// New rows, as 5/s, 0.5/s or 30/m; none by default.
+    /// New rows, as 5/s, 0.5/s or 30/m; none by default
     #[arg(long, value_name = "N/s")]
     pub rate: Option<Rate>,
 
-    /// The same seed gives the same credentials, rows and faults.
+    /// The same seed gives the same credentials, rows and faults
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 
-    /// Something to go wrong with a probability from 0 to 1; may be repeated.
+    /// Something to go wrong with a probability from 0 to 1; may be repeated
     #[arg(long = "fault", value_name = "NAME=P")]
     pub faults: Vec<FaultChance>,
 }
@@ -55,11 +60,35 @@ fn faults_help() -> String {
 ///
 /// # Errors
 /// The address can't be listened on, or standard output is closed.
-pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(&args.listen)
-        .await
-        .with_context(|| format!("could not listen on {}; choose another address", args.listen))?;
-    let repos = if args.repos.is_empty() { Feed::default_repos() } else { args.repos };
+pub async fn run(args: SimulateArgs, shutdown: CancellationToken) -> Result<Exit, Failure> {
+    let unavailable = |what: &str, error: io::Error| {
+        Failure::new(Exit::Unavailable, format!("could not {what}: {error}"))
+    };
+    let address = args.listen.clone();
+    let listener = TcpListener::bind(&address).await.map_err(|error| {
+        let error = unavailable(&format!("listen on {address}"), error).message;
+        Failure::new(Exit::Unavailable, format!("{error}; choose another address"))
+    })?;
+    let (registry, feed, repos) =
+        start(&args, listener, &shutdown).map_err(|error| unavailable("start", error))?;
+    announce(&registry, &repos).map_err(|error| unavailable("write the address", error))?;
+    let now = RegistrySettings::default().now;
+    if args.rate.is_some() {
+        feed.run(registry.world(), now, shutdown).await;
+    } else {
+        shutdown.cancelled().await;
+    }
+    registry.stop().await;
+    Ok(Exit::Done)
+}
+
+/// The registry as asked for, with its backlog, and the feed that goes on from there.
+fn start(
+    args: &SimulateArgs,
+    listener: TcpListener,
+    shutdown: &CancellationToken,
+) -> io::Result<(Registry, Feed, Vec<String>)> {
+    let repos = if args.repos.is_empty() { Feed::default_repos() } else { args.repos.clone() };
     let faults = Faults::of(args.faults.iter().map(|FaultChance(fault, chance)| (*fault, *chance)));
     let world = Arc::new(World::new(&repos));
     let mut feed = Feed::new(args.seed, &repos, args.rate.unwrap_or(Rate::NEVER));
@@ -71,23 +100,18 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         seed: args.seed,
         ..Default::default()
     };
-    let now = settings.now.clone();
-    let registry = Registry::start(listener, world.clone(), settings, &shutdown)?;
+    Ok((Registry::start(listener, world, settings, shutdown)?, feed, repos))
+}
+
+/// What whoever started this needs to know, in a form that a script can read.
+fn announce(registry: &Registry, repos: &[String]) -> io::Result<()> {
     let Credentials { secret_id, secret_key, .. } = registry.credentials();
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     writeln!(out, "listening on {}", registry.url())?;
     writeln!(out, "secret_id: {secret_id}")?;
     writeln!(out, "secret_key: {secret_key}")?;
     writeln!(out, "repos: {}", repos.join(","))?;
-    out.flush()?;
-    drop(out);
-    if args.rate.is_some() {
-        feed.run(&world, now, shutdown).await;
-    } else {
-        shutdown.cancelled().await;
-    }
-    registry.stop().await;
-    Ok(())
+    out.flush()
 }
 
 #[cfg(test)]
@@ -99,10 +123,10 @@ mod tests {
     #[derive(Debug, clap::Parser)]
     struct Line {
         #[command(flatten)]
-        args: Args,
+        args: SimulateArgs,
     }
 
-    fn parse(line: &str) -> Result<Args, String> {
+    fn parse(line: &str) -> Result<SimulateArgs, String> {
         let words = std::iter::once("simulate").chain(line.split_whitespace());
         Line::try_parse_from(words).map(|line| line.args).map_err(|error| error.to_string())
     }

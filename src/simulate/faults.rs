@@ -80,12 +80,14 @@ impl Faults {
         self.next.push_back(fault);
     }
 
-    /// Throws the dice for one request.
+    /// Throws the dice for one request. [`Fault::Late`] befalls rows, not requests: it is the feed's.
     pub fn draw(&mut self, rng: &mut fastrand::Rng) -> Drawn {
         if let Some(fault) = self.next.pop_front() {
             return Drawn(fault.bit());
         }
-        let met = FAULTS.iter().filter(|(fault, ..)| self.chances[*fault as usize] > rng.f64());
+        let met = FAULTS.iter().filter(|(fault, ..)| {
+            *fault != Fault::Late && self.chances[*fault as usize] > rng.f64()
+        });
         Drawn(met.fold(0, |bits, (fault, ..)| bits | fault.bit()))
     }
 

@@ -49,7 +49,7 @@ impl Rate {
 
     /// How long `rows` take at this rate.
     fn time_for(self, rows: f64) -> Duration {
-        // A day stands for never.
+        // A day stands for all that is longer.
         Duration::try_from_secs_f64(rows / self.0)
             .unwrap_or(Duration::MAX)
             .min(Duration::from_secs(86_400))
@@ -148,7 +148,8 @@ impl Feed {
 
     /// Does what is due at `now`; when to come again.
     pub fn step(&mut self, world: &World, now: Timestamp) -> Timestamp {
-        let mut next_push = self.next_push.unwrap_or(now);
+        let first = if self.rate.0 > 0.0 { now } else { Timestamp::MAX };
+        let mut next_push = self.next_push.unwrap_or(first);
         for _ in 0..STEP_MAX {
             if next_push > now {
                 break;

@@ -89,6 +89,13 @@ const COMMON: &[&str] = &[
 
 type Pairs = Vec<(String, String)>;
 
+/// What the manner of API 2.0 signs beside the parameters.
+struct Target {
+    method: Method,
+    host: String,
+    path: String,
+}
+
 impl Gate {
     pub(super) fn new(secret_id: String, secret_key: String, token: Option<String>) -> Self {
         Self { secret_id, secret_key, token, nonces: Mutex::default() }
@@ -109,22 +116,24 @@ impl Gate {
                 .map_err(|_| Refusal::bad_parameter("the body is too large or broke off"))?;
             return self.admit_tc3(&parts, &body, now);
         }
-        let method = request.method().as_str().to_owned();
-        let path = request.uri().path().to_owned();
-        let host = text_header(request.headers(), header::HOST.as_str())?.to_owned();
+        let target = Target {
+            method: request.method().clone(),
+            host: text_header(request.headers(), header::HOST.as_str())?.to_owned(),
+            path: request.uri().path().to_owned(),
+        };
         let Form(pairs) = Form::<Pairs>::from_request(request, &()).await.map_err(|_| {
             Refusal::bad_parameter(
                 "the parameters are no form; send application/x-www-form-urlencoded",
             )
         })?;
-        self.admit_v1(generation, &format!("{method} {host} {path}"), pairs, now)
+        self.admit_v1(generation, &target, pairs, now)
     }
 
-    /// The manner of API 2.0. `target` is method, host and path, with blanks between.
+    /// The manner of API 2.0.
     fn admit_v1(
         &self,
         generation: Generation,
-        target: &str,
+        target: &Target,
         pairs: Pairs,
         now: i64,
     ) -> Result<Call, Refusal> {
@@ -150,9 +159,7 @@ impl Gate {
             check_version_and_region(get("Version")?, get("Region")?)?;
         }
         self.check_id(id)?;
-        let mut words = target.splitn(3, ' ').map(str::to_owned);
-        let mut word = || words.next().unwrap_or_default();
-        let text = v2_string_to_sign(&word(), &word(), &word(), &pairs);
+        let text = v2_string_to_sign(target.method.as_str(), &target.host, &target.path, &pairs);
         let method = SignatureMethod::of_parameter(params.get("SignatureMethod").copied());
         check_signature(&v2_sign(&self.secret_key, &text, method), signature)?;
         self.check_token(params.get("Token").copied().filter(|token| !token.is_empty()))?;

@@ -20,7 +20,7 @@ use std::{
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::{Request, State},
+    extract::{DefaultBodyLimit, Request, State},
     http::{StatusCode, header},
     response::Response,
     routing::any,
@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     answer::Style,
     faults::{Drawn, Fault, Faults},
-    gate::{Gate, Generation},
+    gate::{BODY_LIMIT_BYTES, Gate, Generation},
     question::{Question, Subject},
     refusal::Refusal,
     serve::{Now, Server, machine_clock},
@@ -163,8 +163,11 @@ impl Registry {
             slow_for: settings.slow_for,
             stop: stop.clone(),
         });
-        let app =
-            Router::new().route(PATH_2, any(two)).route("/", any(three)).with_state(shared.clone());
+        let app = Router::new()
+            .route(PATH_2, any(two))
+            .route("/", any(three))
+            .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+            .with_state(shared.clone());
         Ok(Self { address, shared, server: Server::start(listener, app, stop) })
     }
 

@@ -19,6 +19,9 @@ use crate::domain::entry::{Row, WallTime};
 /// News that a listener can be behind before it loses some.
 const NEWS_CAPACITY: usize = 4096;
 
+/// Rows that a log holds at most; the oldest expire beyond it.
+const ROWS_MAX: usize = 1_000_000;
+
 /// The trigger logs of all repositories.
 pub struct World {
     inner: Mutex<Inner>,
@@ -173,7 +176,10 @@ impl World {
         inner.counts.published += 1;
         let repo: Arc<str> =
             inner.logs.get_key_value(repo).map_or_else(|| Arc::from(repo), |(key, _)| key.clone());
-        inner.logs.entry(repo.clone()).or_default().insert(Stored { id, row: row.clone() });
+        let log = inner.logs.entry(repo.clone()).or_default();
+        log.insert(Stored { id, row: row.clone() });
+        let full = log.rows.len() > ROWS_MAX && log.rows.pop_front().is_some();
+        inner.counts.removed += u64::from(full);
         let at = RowRef { repo: repo.clone(), wall_time: row.wall_time, id };
         // Sent under the lock, so that news come in the order of what they tell. No listener is no
         // failure.
@@ -320,7 +326,7 @@ impl Log {
         Rows { rows, total }
     }
 
-    /// The rows at `low..high`, were each second's rows in another order.
+    /// The rows at `low..high`, each second's rows in another order than that of arrival.
     fn shuffled(&self, low: usize, high: usize, seed: u64) -> Vec<Arc<Row>> {
         if low == high {
             return Vec::new();

@@ -1,8 +1,9 @@
-"""Lists a trigger log with the vendor's client of API 3.0 (tencentcloud-sdk-python-tcr).
+"""Lists a trigger log with the vendor's client of API 3.0 (tencentcloud-sdk-python-tcr), signed each way.
 
-three.py AUTHORITY SECRET_ID SECRET_KEY REPO GET|POST TC3-HMAC-SHA256|HmacSHA1|HmacSHA256
+three.py AUTHORITY SECRET_ID SECRET_KEY REPO
 
-Prints {"total": N, "tags": [...]} or {"refused": "CODE"}.
+Prints a line of JSON for each way: {"way": "GET TC3-HMAC-SHA256", "total": N, "tags": [...]}, or
+with "refused": "CODE".
 """
 
 import json
@@ -14,23 +15,25 @@ from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 from tencentcloud.tcr.v20190924 import models, tcr_client
 
-authority, secret_id, secret_key, repo, method, signature = sys.argv[1:]
-
-profile = ClientProfile(
-    signMethod=signature,
-    httpProfile=HttpProfile(protocol="http", endpoint=authority, reqMethod=method),
-)
-client = tcr_client.TcrClient(
-    credential.Credential(secret_id, secret_key), "ap-guangzhou", profile
-)
+authority, secret_id, secret_key, repo = sys.argv[1:]
 request = models.DescribeApplicationTriggerLogPersonalRequest()
 request.RepoName = repo
 request.Offset = 0
 request.Limit = 100
 request.Order = "desc"
 request.OrderBy = "invoke_time"
-try:
-    data = client.DescribeApplicationTriggerLogPersonal(request).Data
-    print(json.dumps({"total": data.TotalCount, "tags": [row.TagName for row in data.LogInfo]}))
-except TencentCloudSDKException as refusal:
-    print(json.dumps({"refused": refusal.get_code()}))
+
+for method in ["GET", "POST"]:
+    for signature in ["TC3-HMAC-SHA256", "HmacSHA1", "HmacSHA256"]:
+        http = HttpProfile(protocol="http", endpoint=authority, reqMethod=method)
+        profile = ClientProfile(signMethod=signature, httpProfile=http)
+        who = credential.Credential(secret_id, secret_key)
+        client = tcr_client.TcrClient(who, "ap-guangzhou", profile)
+        said = {"way": f"{method} {signature}"}
+        try:
+            data = client.DescribeApplicationTriggerLogPersonal(request).Data
+            said["total"] = data.TotalCount
+            said["tags"] = [row.TagName for row in data.LogInfo]
+        except TencentCloudSDKException as refusal:
+            said["refused"] = refusal.get_code()
+        print(json.dumps(said))

@@ -123,7 +123,7 @@ impl Caller {
     async fn two(&self, own: &[(&str, &str)]) -> Value {
         let target = ("POST", "/v2/index.php");
         let params = self.sign(target, SignatureMethod::HmacSha256, own);
-        json(self.send(target, &params).await).await
+        parsed(self.send(target, &params).await).await
     }
 
     /// An answer of API 3.0 to a POST that `tamper` has changed after it was signed.
@@ -163,12 +163,12 @@ impl Caller {
 
     /// An answer of API 3.0 to a POST.
     async fn three(&self, action: &str, body: &str) -> Value {
-        json(self.three_tampered(action, body, |_| ()).await).await
+        parsed(self.three_tampered(action, body, |_| ()).await).await
     }
 }
 
 /// An answer as JSON; refusals too come with 200.
-async fn json(response: reqwest::Response) -> Value {
+async fn parsed(response: reqwest::Response) -> Value {
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "application/json");
     serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()

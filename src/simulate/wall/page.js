@@ -49,24 +49,75 @@ const EMOJI = {
   construction: "🚧", mute: "🔕", no_bell: "🔕", green_heart: "💚", eyes: "👀", stopwatch: "⏱️", inbox_tray: "📥",
 };
 const emoji = (string) => string.replace(/:([a-z0-9_+-]+):/g, (whole, name) => (Object.hasOwn(EMOJI, name) ? EMOJI[name] : whole));
+
+// Chat products draw emoji themselves, and a bare machine has no font for them: the ones that alerts
+// live by are drawn here, as [fill, path over it] in a square of 20.
+const TICK = "M5.5 10.5l3 3 6-7";
+const ART = {
+  "✅": ["#3aa55d", TICK, "square"], "✔": ["#3aa55d", TICK], "❌": ["#d8373f", "M6.5 6.5l7 7M13.5 6.5l-7 7", "square"],
+  "🔴": ["#dd3b45"], "🟢": ["#35a763"], "🟡": ["#f2c02c"], "🟠": ["#f08a24"], "🔵": ["#3779d8"], "⚪": ["#d7dade"], "⚫": ["#3c4047"],
+  "⚠": ["#f2b21b", "M10 6.5v4.5M10 13.8v.1", "triangle"], "❔": ["#8b93a1", "M7.5 7.8a2.5 2.5 0 1 1 3.6 2.3c-.8.4-1.1.9-1.1 1.7M10 14.3v.1"],
+  "❓": ["#d8373f", "M7.5 7.8a2.5 2.5 0 1 1 3.6 2.3c-.8.4-1.1.9-1.1 1.7M10 14.3v.1"], "ℹ": ["#3779d8", "M10 9v5M10 6v.1", "square"],
+  "⏳": ["#8f7a5c", "M6.5 5h7M6.5 15h7M7.5 5c0 3 5 7 5 10M12.5 5c0 3-5 7-5 10", "square"], "⛔": ["#d8373f", "M5.5 10h9"],
+  "📋": ["#7a8290", "M6.5 7.5h7M6.5 10.5h7M6.5 13.5h4", "square"], "🔔": ["#f0a92e", "M6.5 13h7M7.5 13V9.5a2.5 2.5 0 0 1 5 0V13M10 15v.1"],
+  "🔁": ["#3779d8", "M6 9a4 4 0 0 1 7.5-1.5M14 11a4 4 0 0 1-7.5 1.5M13.5 4.5v3h-3M6.5 15.5v-3h3", "square"], "🚨": ["#dd3b45", "M10 6v5M10 14v.1", "square"],
+};
+const SHAPES = { square: "M4 1.5h12A2.5 2.5 0 0 1 18.5 4v12a2.5 2.5 0 0 1-2.5 2.5H4A2.5 2.5 0 0 1 1.5 16V4A2.5 2.5 0 0 1 4 1.5z", triangle: "M10 2l8.5 15.5h-17z", circle: "M10 1.5a8.5 8.5 0 1 1 0 17a8.5 8.5 0 0 1 0-17z" };
+const DRAWN = new RegExp("(" + Object.keys(ART).join("|") + ")\uFE0F?", "u");
+
+/** A text with the emoji that are known here drawn. */
+function drawn(string) {
+  return string.split(DRAWN).map((part, place) => (place % 2 === 1 ? drawEmoji(part) : part));
+}
+
+function drawEmoji(character) {
+  const [fill, stroke, shape] = ART[character];
+  const node = svg("emoji", "0 0 20 20", [SHAPES[shape || "circle"], { fill }]);
+  node.setAttribute("role", "img");
+  node.setAttribute("aria-label", character);
+  if (stroke) node.append(svgPath(stroke, { fill: "none", stroke: "#fff", "stroke-width": 2, "stroke-linecap": "round", "stroke-linejoin": "round" }));
+  return node;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function svgPath(d, attributes) {
+  const path = document.createElementNS(SVG, "path");
+  Object.entries({ d, ...attributes }).forEach(([name, value]) => path.setAttribute(name, value));
+  return path;
+}
+
+function svg(className, viewBox, ...paths) {
+  const node = document.createElementNS(SVG, "svg");
+  node.setAttribute("viewBox", viewBox);
+  if (className) node.setAttribute("class", className);
+  node.append(...paths.map(([d, attributes]) => svgPath(d, attributes)));
+  return node;
+}
 const decoded = (string) => string.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
 
 const SLACK_INLINE = /`([^`\n]+)`|<([^<>\n]+)>|(?<![\p{L}\p{N}*])\*(?=\S)([^*\n]*[^*\s])\*(?![\p{L}\p{N}*])|(?<![\p{L}\p{N}_])_(?=\S)([^_\n]*[^_\s])_(?![\p{L}\p{N}_])|(?<![\p{L}\p{N}~])~(?=\S)([^~\n]*[^~\s])~(?![\p{L}\p{N}~])/gu;
 
-function slackInline(string, depth = 0) {
+/** Text that holds no markup any more; Slack makes links of bare addresses, unless told to be verbatim. */
+function leaf(string, verbatim) {
+  const parts = verbatim ? [string] : string.split(/(https?:\/\/[^\s<>|]*[^\s<>|.,:;!?)'"])/);
+  return parts.flatMap((part, place) => (place % 2 === 1 ? [link(decoded(part), decoded(part))] : drawn(emoji(decoded(part)))));
+}
+
+function slackInline(string, verbatim = false, depth = 0) {
   const out = [];
   let end = 0;
   for (const match of depth > 5 ? [] : string.matchAll(SLACK_INLINE)) {
-    out.push(emoji(decoded(string.slice(end, match.index))));
+    out.push(...leaf(string.slice(end, match.index), verbatim));
     const [whole, code, angle, bold, italic, strike] = match;
     if (code !== undefined) out.push(el("code", "", decoded(code)));
     else if (angle !== undefined) out.push(slackAngle(angle));
-    else if (bold !== undefined) out.push(el("b", "", ...slackInline(bold, depth + 1)));
-    else if (italic !== undefined) out.push(el("i", "", ...slackInline(italic, depth + 1)));
-    else out.push(el("s", "", ...slackInline(strike, depth + 1)));
+    else if (bold !== undefined) out.push(el("b", "", ...slackInline(bold, verbatim, depth + 1)));
+    else if (italic !== undefined) out.push(el("i", "", ...slackInline(italic, verbatim, depth + 1)));
+    else out.push(el("s", "", ...slackInline(strike, verbatim, depth + 1)));
     end = match.index + whole.length;
   }
-  out.push(emoji(decoded(string.slice(end))));
+  out.push(...leaf(string.slice(end), verbatim));
   return out;
 }
 
@@ -100,7 +151,7 @@ function slackDate(target, fallback) {
 }
 
 /** Lines gathered into quotes and the rest. */
-function slackLines(string) {
+function slackLines(string, verbatim) {
   const out = [];
   let quote = null;
   string.split("\n").forEach((line) => {
@@ -108,30 +159,30 @@ function slackLines(string) {
     if (quoted) {
       if (quote) quote.append(el("br"));
       else out.push((quote = el("blockquote")));
-      quote.append(...slackInline(quoted[1]));
+      quote.append(...slackInline(quoted[1], verbatim));
       return;
     }
     if (!quote && out.length > 0) out.push(el("br"));
     quote = null;
-    out.push(...slackInline(line));
+    out.push(...slackInline(line, verbatim));
   });
   return out;
 }
 
-function mrkdwn(string) {
+function mrkdwn(string, verbatim) {
   const parts = text(string).split("```");
   return parts.flatMap((part, place) => {
     const fenced = place % 2 === 1 && place < parts.length - 1;
     if (fenced) return [el("pre", "", decoded(part.replace(/^\n|\n$/g, "")))];
     const opened = place % 2 === 1 ? "```" : "";
     const trimmed = part.replace(place > 0 ? /^\n/ : /^$/, "").replace(place < parts.length - 1 ? /\n$/ : /^$/, "");
-    return trimmed || opened ? slackLines(opened + trimmed) : [];
+    return trimmed || opened ? slackLines(opened + trimmed, verbatim) : [];
   });
 }
 
 function textObject(object) {
   if (!object) return [];
-  return object.type === "plain_text" ? [emoji(text(object.text))] : mrkdwn(object.text);
+  return object.type === "plain_text" ? drawn(emoji(text(object.text))) : mrkdwn(object.text, object.verbatim === true);
 }
 
 const list = (value) => (Array.isArray(value) ? value : []);
@@ -213,7 +264,7 @@ function wecomInline(string, second = false, depth = 0) {
   const out = [];
   let end = 0;
   for (const match of depth > 5 ? [] : string.matchAll(second ? WECOM_INLINE_2 : WECOM_INLINE)) {
-    out.push(string.slice(end, match.index));
+    out.push(...drawn(string.slice(end, match.index)));
     const [whole, code, bold, label, address, colour, coloured, mention, italic] = match;
     if (code !== undefined) out.push(el("code", "", code));
     else if (bold !== undefined) out.push(el("b", "", ...wecomInline(bold, second, depth + 1)));
@@ -223,7 +274,7 @@ function wecomInline(string, second = false, depth = 0) {
     else if (italic !== undefined) out.push(el("i", "", italic));
     end = match.index + whole.length;
   }
-  out.push(string.slice(end));
+  out.push(...drawn(string.slice(end)));
   return out;
 }
 
@@ -295,15 +346,7 @@ const DRAW = { slack, wecom, webhook };
 
 // ---------------------------------------------------------------- The columns
 
-function bell() {
-  const SVG = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", "0 0 32 32");
-  const path = document.createElementNS(SVG, "path");
-  path.setAttribute("d", "M16 6a6 6 0 0 0-6 6v5l-2 4h16l-2-4v-5a6 6 0 0 0-6-6zm-2.5 17a2.5 2.5 0 0 0 5 0z");
-  svg.append(path);
-  return svg;
-}
+const bell = () => svg("", "0 0 32 32", ["M16 6a6 6 0 0 0-6 6v5l-2 4h16l-2-4v-5a6 6 0 0 0-6-6zm-2.5 17a2.5 2.5 0 0 0 5 0z", {}]);
 
 function drawMessage(event) {
   const by = el("div", "by", "triggerbell", el("em", "", event.channel === "wecom" ? "机器人" : "APP"), time(event.at));
@@ -315,6 +358,7 @@ function drawMessage(event) {
 function drawRow(row) {
   const state = row.code === null ? "unknown" : row.code === 0 ? "good" : "failed";
   const where = el("div", "where", el("b", "", text(row.service)), [row.namespace, row.region, row.cluster].filter(Boolean).map((part) => " · " + part).join(""));
+  where.title = [row.trigger, row.service, row.namespace, row.cluster, row.region].filter(Boolean).join(" · ");
   const image = el("div", "image", text(row.repo), el("code", "", text(row.tag)));
   const pill = el("span", "pill", state === "good" ? "ok" : state === "failed" ? "failed " + row.code : "no result");
   const when = el("time", "", text(row.time).slice(11));

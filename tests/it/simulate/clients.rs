@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -33,21 +33,25 @@ fn must(command: &mut Command) -> Output {
     output
 }
 
-/// What a script says: a line of JSON.
-async fn ask(python: &Path, script: &str, caller: &Caller, arguments: &[&str]) -> Value {
+/// What a script says: a line of JSON for each way of signing.
+async fn ask(python: &Path, script: &str, caller: &Caller) -> Vec<Value> {
     let mut command = tokio::process::Command::new(python);
     command
         .arg(test_file("clients").join(script))
         .args([&caller.authority, &caller.credentials.secret_id, &caller.credentials.secret_key])
-        .args(arguments)
-        .env_remove("http_proxy")
-        .env_remove("HTTP_PROXY")
-        .env_remove("https_proxy")
-        .env_remove("HTTPS_PROXY");
+        .arg(REPO);
+    for proxy in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"] {
+        command.env_remove(proxy);
+    }
     let output = command.output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script} {arguments:?}: {said}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    assert!(output.status.success(), "{script}: {said}");
+    output
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,20 +63,28 @@ async fn the_official_clients_list_entries_signed_each_way_and_are_refused_with_
     stranger.credentials.secret_key = "a wrong key".into();
     let newest: Vec<String> = (20..120).rev().map(|number| format!("v{number}")).collect();
     let mut ways = 0;
-    for method in ["GET", "POST"] {
-        for (script, signature, refusal) in [
-            ("two.py", "HmacSHA1", "4100"),
-            ("two.py", "HmacSHA256", "4100"),
-            ("three.py", "HmacSHA1", "AuthFailure.SignatureFailure"),
-            ("three.py", "HmacSHA256", "AuthFailure.SignatureFailure"),
-            ("three.py", "TC3-HMAC-SHA256", "AuthFailure.SignatureFailure"),
-        ] {
-            let arguments = [REPO, method, signature];
-            let answer = ask(&python, script, &caller, &arguments).await;
-            assert_eq!(answer["total"], 120, "{script} {method} {signature}: {answer}");
-            assert_eq!(answer["tags"], serde_json::json!(newest), "{script} {method} {signature}");
-            let answer = ask(&python, script, &stranger, &arguments).await;
-            assert_eq!(answer["refused"], refusal, "{script} {method} {signature}: {answer}");
+    for (script, signatures, refusal) in [
+        ("two.py", &["HmacSHA1", "HmacSHA256"][..], "4100"),
+        (
+            "three.py",
+            &["TC3-HMAC-SHA256", "HmacSHA1", "HmacSHA256"],
+            "AuthFailure.SignatureFailure",
+        ),
+    ] {
+        let wanted: Vec<String> = ["GET", "POST"]
+            .iter()
+            .flat_map(|method| signatures.iter().map(move |name| format!("{method} {name}")))
+            .collect();
+        let (taken, refused) =
+            tokio::join!(ask(&python, script, &caller), ask(&python, script, &stranger));
+        for (place, way) in wanted.iter().enumerate() {
+            let listed = json!({"way": way, "total": 120, "tags": newest});
+            assert_eq!(taken.get(place), Some(&listed), "{script}");
+            assert_eq!(
+                refused.get(place),
+                Some(&json!({"way": way, "refused": refusal})),
+                "{script}"
+            );
             ways += 1;
         }
     }

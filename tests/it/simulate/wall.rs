@@ -195,6 +195,53 @@ async fn whoever_listens_hears_each_message_with_its_verdict() {
     assert_eq!(heard[3], ok(Channel::Webhook, "\"not JSON\""));
 }
 
+/// The events that a page hears after number `after`, up to and with the last one named.
+async fn events(wall: &Wall, after: u64, last: &str) -> String {
+    let url = format!("{}/events?after={after}", wall.url());
+    let mut answer = http().get(url).send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    let mut heard = String::new();
+    while !heard.contains(last) {
+        let chunk = answer.chunk().await.unwrap().expect("the stream goes on");
+        heard.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    heard
+}
+
+#[tokio::test]
+async fn a_page_goes_on_where_it_stopped_or_begins_anew() {
+    let world = world(0);
+    let settings =
+        WallSettings { paced: false, world: Some(world.clone()), ..WallSettings::default() };
+    let wall = Wall::start(listener().await, settings, &CancellationToken::new()).unwrap();
+    let place = world.push(row(0));
+    assert!(events(&wall, 0, "id: 1\n").await.contains(r#""tag":"v0""#));
+    world.resolve(&place, 404, "kube Resurces NotFound");
+    post(&wall.slack_webhook_url(), r#"{"text":"first"}"#.into()).await;
+    let snapshot: Value =
+        serde_json::from_str(&events(&wall, 2, "id: 3\n").await.replace("id: 3\ndata: ", ""))
+            .unwrap();
+    assert_eq!(
+        (&snapshot["kind"], &snapshot["payload"]["text"]),
+        (&json!("message"), &json!("first"))
+    );
+    let heard = events(&wall, 1, "id: 3\n").await;
+    assert!(heard.contains("id: 2\n") && !heard.contains("id: 1\n"), "{heard}");
+    assert!(heard.contains("kube Resurces NotFound"), "{heard}");
+
+    for number in 1..200 {
+        world.push(row(number));
+    }
+    // What is forgotten in part, and what a wall before this one has numbered, must be asked anew.
+    events(&wall, 3, "event: resync\n").await;
+    events(&wall, 9_999, "event: resync\n").await;
+    let answer = http().get(format!("{}/snapshot", wall.url())).send().await.unwrap();
+    let snapshot: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    let kinds = snapshot["events"].as_array().unwrap().iter().map(|event| event["kind"].clone());
+    assert_eq!(kinds.clone().filter(|kind| kind == "row").count(), 120);
+    assert_eq!(kinds.filter(|kind| kind == "message").count(), 1, "rows push no message out");
+}
+
 /// The page's document after it has settled, as Chromium has it.
 async fn dom(url: String) -> String {
     let browser = move || {
