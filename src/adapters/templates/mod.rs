@@ -3,10 +3,10 @@
 //! A template is handlebars in syntax. At load it is parsed, every name and helper in it is
 //! resolved ([`lint`]), a JSON template is tried on samples, hostile ones among them, and its
 //! output parsed; all problems are reported at once. While a message is rendered, what was checked
-//! is run ([`eval`]) straight over the borrowed context: the library's own renderer would build a
-//! tree of copies and look each name up, at some ten times the cost. Values are escaped as they
-//! are written ([`escape`]); then the message is measured in the receiver's own unit, split or cut
-//! ([`form`], [`split`]).
+//! is run ([`eval`]) straight over the borrowed context; the library's own renderer would copy the
+//! context into a tree and look each name up, for each message. Values are escaped as they are
+//! written ([`escape`]); then the message is measured in the receiver's own unit, split or cut
+//! ([`form`], [`split`]). Shipped templates are compiled when they are first needed.
 //!
 //! Files: for template N and receiver type T the first that exists of `N.T.json.hbs`, `N.T.hbs`,
 //! `N.json.hbs` (webhook only), `N.hbs`, in the user's folder, then among the shipped.

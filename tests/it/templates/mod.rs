@@ -6,6 +6,7 @@ mod lint;
 mod lookup;
 mod oracle;
 mod renderer;
+mod rules;
 mod shipped;
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
