@@ -40,6 +40,7 @@ use names::Names;
 use rule::RuleReader;
 use rule_files::Named;
 use templates::TemplateNames;
+use values::Shown;
 
 pub use environment::Lookup;
 pub use locate::{FILE_NAME, locate};
@@ -167,6 +168,11 @@ pub fn rule_files(path: &Path) -> io::Result<Vec<PathBuf>> {
 /// # Errors
 /// It can't be read, is larger than a document may be, or is not UTF-8.
 pub fn read_text(path: &Path) -> io::Result<File> {
+    read_as(path, &path.display().to_string())
+}
+
+/// As [`read_text`], under another name.
+fn read_as(path: &Path, name: &str) -> io::Result<File> {
     use io::Read;
     let mut bytes = Vec::new();
     let limit = MAX_BYTES as u64 + 1;
@@ -176,7 +182,7 @@ pub fn read_text(path: &Path) -> io::Result<File> {
         let line = error.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count() + 1;
         io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
     })?;
-    Ok(File::new(path.display().to_string(), text))
+    Ok(File::new(name, text))
 }
 
 /// A file or folder that can't be read, at the value that names it, where one does.
@@ -239,7 +245,7 @@ fn whole(
     let time_zone = map.get("time_zone").and_then(values::zone).unwrap_or_else(default_zone);
     let sources = sources(&mut map, folder, &time_zone);
     let templates_folder = map.get("templates").and_then(|value| values::path(value, folder));
-    let names_of_templates = template_names(&map, templates_folder.as_deref());
+    let names_of_templates = template_names(&map, templates_folder.as_ref());
     let (receivers, names) = receivers(&mut map, folder, &names_of_templates);
     let data_dir = data_folder(request, folder);
     let store = service::store(&mut map, &data_dir);
@@ -255,7 +261,7 @@ fn whole(
         zone: time_zone.clone(),
         public_url: api.public_url.as_ref().map(ToString::to_string),
     };
-    let readable = templates_folder.as_deref().filter(|folder| folder.is_dir());
+    let readable = templates_folder.as_ref().filter(|folder| folder.path.is_dir());
     // The shipped ones alone are sound, so that there is nothing to find in them.
     let worthwhile = readable.is_some() || report.errors() == 0;
     let templates = worthwhile.then(|| templates::compile(readable, settings, report)).flatten();
@@ -266,7 +272,7 @@ fn whole(
         receivers,
         rules: RuleSet::default(),
         rule_paths,
-        templates_folder,
+        templates_folder: templates_folder.map(|folder| folder.path),
         templates: templates?,
         store,
         api,
@@ -324,7 +330,7 @@ fn rules(
     let items = value.and_then(|value| value.list_or_one()).unwrap_or_default();
     let named: Vec<Named<'_>> = items
         .into_iter()
-        .filter_map(|item| Some(Named { path: values::path(item, folder)?, value: Some(item) }))
+        .filter_map(|item| Some(Named { path: values::path(item, folder)?, value: item }))
         .collect();
     let documents = rule_files::documents(&named, report);
     for document in &documents {
@@ -333,7 +339,7 @@ fn rules(
     if reader.is_empty() && report.errors() == 0 {
         rule_files::warn_of_none(value, map.value());
     }
-    named.into_iter().map(|named| named.path).collect()
+    named.into_iter().map(|named| named.path.path).collect()
 }
 
 fn rule_document(reader: &mut RuleReader<'_>, document: &Document, report: &Report) {
@@ -342,11 +348,11 @@ fn rule_document(reader: &mut RuleReader<'_>, document: &Document, report: &Repo
     report.name_paths(document);
 }
 
-fn template_names(map: &MapReader<'_>, folder: Option<&Path>) -> TemplateNames {
-    let (names, error) = TemplateNames::read(folder);
+fn template_names(map: &MapReader<'_>, folder: Option<&Shown>) -> TemplateNames {
+    let (names, error) = TemplateNames::read(folder.map(|folder| &*folder.path));
     if let (Some(error), Some(folder)) = (error, folder) {
         let value = map.place_of("templates").map(|(_, value)| value);
-        map.value().add(unreadable(folder, &error, value));
+        map.value().add(unreadable(&folder.shown, &error, value));
     }
     names
 }

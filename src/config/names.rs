@@ -35,7 +35,7 @@ impl Names {
         for item in value.some()? {
             let Some(name) = self.receiver(item) else { continue };
             if names.contains(&name) {
-                let message = format!("`{name}` is listed twice");
+                let message = format!("{} is listed twice", item.found());
                 item.add(item.problem(Code::NamedTwice, message).help("list it once"));
             } else {
                 names.push(name);

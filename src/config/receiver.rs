@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
-use super::values::{pace, path, require_secret, seconds, secret, secret_file};
+use super::values::{Shown, pace, path, require_secret, seconds, secret, secret_file};
 use crate::{
     adapters::{
         http::ClientSettings,
@@ -154,25 +154,28 @@ pub(super) fn http(map: &mut MapReader<'_>, folder: &Path) -> ClientSettings {
     let ca = map.get("ca_file");
     let ca_file = ca.and_then(|value| path(value, folder));
     let proxy = secret(map, "proxy", "proxy_file", folder);
+    let ca_file: Option<Shown> = ca_file;
     let settings = ClientSettings {
         timeout: timeout.unwrap_or(defaults.timeout),
         connect_timeout: connect.unwrap_or(defaults.connect_timeout),
-        ca_file,
+        ca_file: ca_file.as_ref().map(|file| file.path.clone()),
         proxy,
         ..defaults
     };
-    check_client(map, &settings);
+    check_client(map, &settings, ca_file.as_ref());
     settings
 }
 
 /// Tries what only building a client can tell: whether its certificates and its proxy can be used.
-fn check_client(map: &MapReader<'_>, settings: &ClientSettings) {
+fn check_client(map: &MapReader<'_>, settings: &ClientSettings, ca_file: Option<&Shown>) {
     let value = map.value();
     let at = |key: &str| map.place_of(key).map_or(value.place(), |(_, value)| value.place());
-    if settings.ca_file.is_some() {
+    if let Some(file) = ca_file {
         let only = ClientSettings { proxy: None, ..settings.clone() };
         if let Err(error) = crate::adapters::http::client(&only) {
             let place = at("ca_file");
+            let path = file.path.display().to_string();
+            let error = error.to_string().replace(&path, &file.shown.display().to_string());
             let problem = Problem::new(Code::BadCertificate, format!("`ca_file`: {error}"));
             let help = "name a file of PEM certificates";
             value.add(problem.at(&place.file, place.span).help(help));
@@ -209,6 +212,9 @@ fn later(map: &mut MapReader<'_>) {
 type Read = Option<(Arc<dyn Settings>, AddressGuard)>;
 
 fn settings(kind: &Kind, value: Value<'_>, folder: &Path) -> Read {
+    if !value.is_map() {
+        value.hide();
+    }
     let mut map = value.map()?.private();
     let read = match kind.name {
         "slack" => slack(&mut map, folder),
@@ -303,7 +309,7 @@ fn headers(value: Value<'_>, folder: &Path) -> Option<BTreeMap<String, Secret>> 
         let name = entry.key.text.to_string();
         match name.strip_suffix("_file") {
             Some(name) => {
-                let secret = secret_file(value, path(value, folder)?)?;
+                let secret = secret_file(value, &path(value, folder)?)?;
                 Some((name.to_owned(), secret))
             }
             None => Some((name, Secret::inline(value.text()?))),
@@ -369,7 +375,11 @@ fn refused(map: &MapReader<'_>, error: SettingError) {
         (None, Some(found)) => found.place(),
         (None, None) => value.place(),
     };
-    let message = format!("`{}` {}", error.key, error.message);
+    // What the environment holds is not repeated, whoever repeats it.
+    let expanded = found.filter(Value::is_expanded).and_then(|value| value.scalar());
+    let repeats = expanded.is_some_and(|scalar| error.message.contains(&*scalar.text));
+    let what = if repeats { "can't be what the environment says" } else { &error.message };
+    let message = format!("`{}` {what}", error.key);
     let problem = Problem::new(Code::BadSetting, message).at(&place.file, place.span);
     value.add(problem.maybe_help(error.help));
 }

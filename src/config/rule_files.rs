@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::read_text;
+use super::{read_as, values::Shown};
 use crate::document::{Code, Document, Report, Value};
 
 /// The deepest folder that is read.
@@ -20,10 +20,10 @@ const MAX_DEPTH: usize = 16;
 /// The most files of rules.
 const MAX_FILES: usize = 10_000;
 
-/// A path that holds rules and the value that names it, where one does.
+/// A path that holds rules and the value that names it.
 pub(super) struct Named<'a> {
-    pub(super) path: PathBuf,
-    pub(super) value: Option<Value<'a>>,
+    pub(super) path: Shown,
+    pub(super) value: Value<'a>,
 }
 
 /// The files that a path stands for, in order; with what can't be read.
@@ -60,10 +60,10 @@ pub(super) fn documents(named: &[Named<'_>], report: &Report) -> Vec<Document> {
     let mut documents = Vec::new();
     let mut known = HashSet::new();
     for Named { path, value } in named {
-        let files = match files_of(path) {
+        let files = match files_of(&path.path) {
             Ok(files) => files,
             Err(error) => {
-                report.add(super::unreadable(path, &error, *value));
+                report.add(super::unreadable(&path.shown, &error, Some(*value)));
                 continue;
             }
         };
@@ -71,9 +71,12 @@ pub(super) fn documents(named: &[Named<'_>], report: &Report) -> Vec<Document> {
             if !known.insert(file.clone()) {
                 continue;
             }
-            match read_text(&file) {
+            let shown = path.inside(&file);
+            match read_as(&file, &shown) {
                 Ok(text) => documents.push(Document::parse(text, report)),
-                Err(error) => report.add(super::unreadable(&file, &error, *value)),
+                Err(error) => {
+                    report.add(super::unreadable(Path::new(&shown), &error, Some(*value)));
+                }
             }
         }
     }

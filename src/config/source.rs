@@ -194,6 +194,9 @@ fn catch_up(value: Value<'_>) -> Option<Duration> {
 }
 
 fn settings(kind: &str, value: Value<'_>, folder: &Path) -> Option<SourceSettings> {
+    if kind != "file" && !value.is_map() {
+        value.hide();
+    }
     match kind {
         "ccr" => ccr(value, folder).map(SourceSettings::Ccr),
         "tcr_personal" => tcr_personal(value, folder).map(SourceSettings::TcrPersonal),

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use super::read_text;
+use super::{read_as, values::Shown};
 use crate::{
     adapters::templates::{Settings, TemplateProblem, Templates},
     document::{Code, Position, Problem, Report, Value, nearest},
@@ -21,27 +21,29 @@ const MAX_FILES: usize = 10_000;
 /// Compiles the templates of a folder and the shipped ones. `None` when one is broken, which is
 /// reported.
 pub(super) fn compile(
-    folder: Option<&Path>,
+    folder: Option<&Shown>,
     settings: Settings,
     report: &Report,
 ) -> Option<Arc<Templates>> {
-    let problems = match Templates::load(folder, settings) {
+    let problems = match Templates::load(folder.map(|folder| &*folder.path), settings) {
         Ok(templates) => return Some(Arc::new(templates)),
         Err(problems) => problems,
     };
     for problem in problems {
-        report.add(located(problem));
+        report.add(located(problem, folder));
     }
     None
 }
 
 /// The problem with its place in the template's own file.
-fn located(problem: TemplateProblem) -> Problem {
-    let file = read_text(Path::new(&problem.path)).ok().map(Arc::new);
+fn located(problem: TemplateProblem, folder: Option<&Shown>) -> Problem {
+    let path = Path::new(&problem.path);
+    let shown = folder.map_or_else(|| problem.path.clone(), |folder| folder.inside(path));
+    let file = read_as(path, &shown).ok().map(Arc::new);
     let at = file.as_ref().filter(|_| problem.line > 0);
     let message = match at {
         Some(_) => problem.message,
-        None => format!("`{}`: {}", problem.path, problem.message),
+        None => format!("`{shown}`: {}", problem.message),
     };
     let told = Problem::new(Code::BadTemplate, message).maybe_help(problem.help);
     match (at, file.as_ref()) {
@@ -103,6 +105,7 @@ impl TemplateNames {
         let near = nearest(name, self.names()).filter(|_| !elsewhere);
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
+            None if value.is_expanded() => "add it to the folder of templates".to_owned(),
             None => format!("add `{name}.{kind}.hbs`, or `{name}.hbs` for every type"),
         };
         let problem = value.problem(Code::UnknownTemplate, message);

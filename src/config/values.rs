@@ -106,8 +106,29 @@ pub(super) fn public_url(value: Value<'_>) -> Option<Url> {
 }
 
 /// A path, relative to the folder of the file that holds it.
-pub(super) fn path(value: Value<'_>, folder: &Path) -> Option<PathBuf> {
-    value.text_as("a path").map(|text| folder.join(text))
+pub(super) fn path(value: Value<'_>, folder: &Path) -> Option<Shown> {
+    let text = value.text_as("a path")?;
+    let written = value.scalar().map_or(text, |scalar| scalar.shown());
+    let shown = if value.is_expanded() { written.into() } else { folder.join(text) };
+    Some(Shown { path: folder.join(text), shown })
+}
+
+/// A path, and how it may be shown: as written, where the environment had a part in it.
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    pub(super) path: PathBuf,
+    pub(super) shown: PathBuf,
+}
+
+impl Shown {
+    /// How a path within this one may be shown.
+    pub(super) fn inside(&self, path: &Path) -> String {
+        match path.strip_prefix(&self.path) {
+            Ok(rest) if rest.as_os_str().is_empty() => self.shown.display().to_string(),
+            Ok(rest) => self.shown.join(rest).display().to_string(),
+            Err(_) => path.display().to_string(),
+        }
+    }
 }
 
 /// A secret, in place or in a file: `key` or `key_file`. `None` where neither is written or what is
@@ -127,14 +148,14 @@ pub(super) fn secret(
     }
     let value = file?;
     let path = path(value, folder)?;
-    secret_file(value, path)
+    secret_file(value, &path)
 }
 
 /// The secret that a file holds; what is wrong with the file is put at the value that names it.
-pub(super) fn secret_file(value: Value<'_>, path: PathBuf) -> Option<Secret> {
-    Secret::file(path)
+pub(super) fn secret_file(value: Value<'_>, file: &Shown) -> Option<Secret> {
+    Secret::file(&file.path)
         .map_err(|error| {
-            let path = error.path.display();
+            let path = file.shown.display();
             let problem = if error.path.exists() {
                 value.problem(Code::SecretFile, format!("`{path}` {}", error.problem))
             } else {

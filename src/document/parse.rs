@@ -11,7 +11,7 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
 
 use super::{
-    Code, Entry, File, Key, Kind, Map, Node, Place, Problem, Report, Scalar, Span, Style,
+    Code, Entry, File, Key, Kind, Map, Node, Place, Problem, Report, Scalar, Span, Style, secrecy,
     syntax::{self, Repair},
 };
 
@@ -135,8 +135,8 @@ enum OpenKind {
 enum PendingKey {
     Text(Key),
     Merge,
-    /// A key that is no text, a duplicate: reported; its value is dropped.
-    Dropped,
+    /// A key that is no text, or a duplicate: reported; its value is dropped.
+    Dropped(Option<Arc<str>>),
 }
 
 impl<'a> Builder<'a> {
@@ -337,7 +337,9 @@ impl<'a> Builder<'a> {
                     map.entries.push(Entry { key, value: node });
                 }
                 Some(PendingKey::Merge) => merges.push(node),
-                Some(PendingKey::Dropped) => {}
+                Some(PendingKey::Dropped(key)) => {
+                    secrecy::hide_dropped(self.file, key.as_deref().unwrap_or_default(), &node);
+                }
             },
         }
     }
@@ -410,7 +412,7 @@ fn read_key(
     match node.kind {
         Kind::Unreadable => {
             *complete = false;
-            (PendingKey::Dropped, None)
+            (PendingKey::Dropped(None), None)
         }
         Kind::Scalar(scalar) if scalar.style == Style::Plain && &*scalar.text == "<<" => {
             (PendingKey::Merge, None)
@@ -424,7 +426,7 @@ fn read_key(
                         .label("given again")
                         .related(place, "first given here")
                         .help("keep one of them");
-                (PendingKey::Dropped, Some(problem))
+                (PendingKey::Dropped(Some(scalar.text)), Some(problem))
             }
             None => {
                 places.insert(Arc::clone(&scalar.text), span);
@@ -436,7 +438,7 @@ fn read_key(
             let problem = Problem::new(Code::KeyNotText, "a key has to be a text")
                 .at(file, head)
                 .help("write `key: value`; quote the key if it begins with a special character");
-            (PendingKey::Dropped, Some(problem))
+            (PendingKey::Dropped(None), Some(problem))
         }
     }
 }

@@ -93,6 +93,11 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Masks it in excerpts: it may be a secret in the wrong place.
+    pub fn hide(&self) {
+        secrecy::hide_scalars(self.file, self.node);
+    }
+
     /// Whether the environment had a part in its text.
     pub fn is_expanded(&self) -> bool {
         self.scalar().is_some_and(|scalar| scalar.written.is_some())

@@ -38,6 +38,11 @@ pub(super) fn sounds_secret(key: &str) -> bool {
     !open && WORDS.iter().any(|word| key.contains(word))
 }
 
+/// Masks what sounds like a secret in a value that has no place in the tree.
+pub(super) fn hide_dropped(file: &File, key: &str, node: &Node) {
+    if sounds_secret(key) { hide_scalars(file, node) } else { hide_in(file, node) }
+}
+
 /// Masks every scalar of a node, but for a bare `${VAR}`.
 pub(super) fn hide_scalars(file: &File, node: &Node) {
     match &node.kind {
@@ -49,7 +54,9 @@ pub(super) fn hide_scalars(file: &File, node: &Node) {
         Kind::List(items) => items.iter().for_each(|item| hide_scalars(file, item)),
         Kind::Map(map) => map.entries.iter().for_each(|entry| hide_scalars(file, &entry.value)),
         Kind::Unreadable => {
-            if !file.text().get(node.span.range()).is_some_and(is_reference) {
+            let written = file.text().get(node.span.range()).unwrap_or_default();
+            // What begins with `*` was read as an alias, and is named in the problem about it.
+            if !is_reference(written) && !written.starts_with('*') {
                 file.hide(node.span);
             }
         }
@@ -89,14 +96,26 @@ fn hide_in(file: &File, node: &Node) {
                 match key {
                     _ if SHOWN.contains(&key) && !holds_password(&entry.value) => {}
                     "headers" => hide_scalars(file, &entry.value),
-                    _ if sounds_secret(key) && !matches!(entry.value.kind, Kind::Map(_)) => {
-                        hide_scalars(file, &entry.value);
-                    }
+                    // Under these the keys are names that people chose, whatever they sound like.
+                    "sources" | "receivers" => hide_under_names(file, &entry.value),
+                    _ if sounds_secret(key) => hide_scalars(file, &entry.value),
                     _ => hide_in(file, &entry.value),
                 }
             }
         }
-        Kind::Unreadable => {}
+        Kind::Unreadable => {
+            // An alias or a word can be shown; what holds keys or an address had better not be.
+            if file.text().get(node.span.range()).is_some_and(|text| text.contains(':')) {
+                file.hide(node.span);
+            }
+        }
+    }
+}
+
+fn hide_under_names(file: &File, node: &Node) {
+    match &node.kind {
+        Kind::Map(map) => map.entries.iter().for_each(|entry| hide_in(file, &entry.value)),
+        _ => hide_in(file, node),
     }
 }
 

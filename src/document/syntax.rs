@@ -41,6 +41,9 @@ pub(super) fn explain(
     let at = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
     let scene = Scene::new(file, text, at, open);
     secrecy::hide_on_line(file, scene.line);
+    if let Some(open) = open {
+        secrecy::hide_on_line(file, file.position(open).line);
+    }
     match error.kind() {
         ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
