@@ -12,6 +12,15 @@ pub enum Unit {
     Bytes,
 }
 
+impl std::fmt::Display for Unit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Chars => "characters",
+            Self::Bytes => "bytes",
+        })
+    }
+}
+
 impl Unit {
     /// How much of it a text is.
     pub fn measure(self, text: &str) -> usize {

@@ -6,6 +6,7 @@
 pub mod alarm;
 pub mod board;
 pub mod cursor;
+pub mod decider;
 pub mod delivery;
 pub mod intake;
 pub mod upkeep;

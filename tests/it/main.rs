@@ -8,6 +8,7 @@ mod delivery;
 mod house;
 mod receivers;
 mod rules;
+mod service;
 mod simulate;
 mod source;
 mod store;

@@ -1,0 +1,331 @@
+//! The composition root: from a checked configuration to running loops, in one straight line.
+//!
+//! Each thing's end is set where it begins: loops end by one token, the store is dropped last.
+//! Deliberately absent: decisions, and anything global; two Apps live in one process.
+
+mod service;
+
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::{
+    adapters::{
+        http::{self, ClientError},
+        receivers::{SettingError, Wires},
+        source::{CcrSource, FileSource, TcrPersonalSource},
+        store::{SqliteSettings, SqliteStore},
+        templates::{MessageRenderer, ReceiverType, Target, TemplateProblem},
+    },
+    api::{self, ApiSettings},
+    config::{self, Config, SourceSettings},
+    engine::{
+        alarm::Alarms,
+        board::LaneBoards,
+        cursor::FirstRun,
+        decider::{Decider, Policy},
+        delivery::{Lane, LaneSettings, LaneWorld},
+        intake::{Intake, IntakeSettings, IntakeWorld},
+        upkeep::{RetentionSettings, Upkeep},
+        wake::Wakes,
+    },
+    ports::{Clock, Control, Notifier, Source, Store, StoreError},
+    telemetry::Metrics,
+};
+
+use service::{Service, ServiceParts};
+
+/// What a send may take beyond its own limits before it is given up.
+const SEND_GRACE: Duration = Duration::from_secs(5);
+
+/// Why an App could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store can't be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The API's address can't be listened on.
+    #[error("could not listen on {0}: {1}; change `api.listen`")]
+    Listen(SocketAddr, io::Error),
+    /// An HTTP client can't be built.
+    #[error("{0}: {1}")]
+    Client(Arc<str>, ClientError),
+    /// A receiver's settings no longer hold.
+    #[error("receiver {0}: {1}")]
+    Receiver(Arc<str>, SettingError),
+    /// Templates are broken.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Templates(Vec<TemplateProblem>),
+}
+
+/// A service that is ready to run.
+pub struct App {
+    listener: TcpListener,
+    router: axum::Router,
+    intakes: Vec<Intake>,
+    lanes: Vec<Lane>,
+    upkeep: Upkeep,
+    control: Arc<dyn Control>,
+    /// Held to the end, so that the file is let go after everything else.
+    store: Arc<SqliteStore>,
+    addr: SocketAddr,
+}
+
+impl App {
+    /// Opens everything that the configuration names and binds the API's address.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new());
+        let renderer = Arc::new(renderer(&config)?);
+        let notifiers = notifiers(&config)?;
+        let sources = sources(&config, &clock)?;
+        let sqlite = SqliteSettings::at(&config.store);
+        let opened = {
+            let observer = metrics.clone();
+            tokio::task::spawn_blocking(move || SqliteStore::open(&sqlite, observer)).await
+        };
+        // The task neither panics nor is cancelled.
+        let sqlite = Arc::new(opened.map_err(|_| closed())??);
+        let store: Arc<dyn Store> = sqlite.clone();
+
+        let names: Vec<Arc<str>> =
+            config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
+        let now = clock.now();
+        say_released(store.release_claims(now).await?, store.orphan(&names, now).await?);
+
+        let alarms = Alarms::new(metrics.clone());
+        let wakes = Wakes::new(names);
+        let policy = Policy::new(config.rules, renderer);
+        let decider = Decider::new(
+            policy,
+            store.clone(),
+            clock.clone(),
+            metrics.clone(),
+            alarms.clone(),
+            wakes.clone(),
+        );
+        let decider = Arc::new(decider.await?);
+
+        let intake_world = IntakeWorld {
+            store: store.clone(),
+            decider: decider.clone(),
+            clock: clock.clone(),
+            observer: metrics.clone(),
+            alarms: alarms.clone(),
+        };
+        let blind_after = config.alarms.source_blind_after;
+        let intakes: Vec<_> = config
+            .sources
+            .iter()
+            .zip(sources)
+            .map(|(configured, source)| {
+                let settings = intake_settings(configured, &*source, blind_after, now);
+                Intake::new(settings, source, intake_world.clone())
+            })
+            .collect();
+
+        let lane_world = LaneWorld {
+            store: store.clone(),
+            clock: clock.clone(),
+            observer: metrics.clone(),
+            alarms: alarms.clone(),
+            wakes: wakes.clone(),
+        };
+        let boards = LaneBoards::default();
+        let mut records: BTreeMap<_, _> =
+            store.lanes().await?.into_iter().map(|lane| (lane.receiver.clone(), lane)).collect();
+        let lane = |(receiver, notifier): (&config::Receiver, Arc<dyn Notifier>)| {
+            let settings = LaneSettings {
+                receiver: receiver.name.clone(),
+                pace: receiver.pace,
+                concurrency: receiver.concurrency,
+                send_timeout: config::send_timeout(&receiver.http) + SEND_GRACE,
+            };
+            let record = records.remove(&receiver.name);
+            Lane::new(settings, notifier, lane_world.clone(), boards.lane(&receiver.name), record)
+        };
+        let lanes: Vec<_> = config.receivers.iter().zip(notifiers).map(lane).collect();
+
+        let retention = RetentionSettings {
+            entries: config.retention.entries,
+            notifications: config.retention.notifications,
+        };
+        let upkeep = Upkeep {
+            retention,
+            store: store.clone(),
+            clock: clock.clone(),
+            alarms: alarms.clone(),
+        };
+
+        let listen = config.api.listen;
+        let listener =
+            TcpListener::bind(listen).await.map_err(|error| StartError::Listen(listen, error))?;
+        let addr = listener.local_addr().map_err(|error| StartError::Listen(listen, error))?;
+        let service = Service::new(ServiceParts {
+            store: store.clone(),
+            clock,
+            decider,
+            metrics,
+            alarms,
+            wakes,
+            lanes: boards,
+            sources: config
+                .sources
+                .iter()
+                .zip(&intakes)
+                .map(|(source, intake)| (source.name.clone(), intake.board()))
+                .collect(),
+            kinds: config
+                .receivers
+                .iter()
+                .map(|receiver| (receiver.name.clone(), receiver.kind()))
+                .collect(),
+        });
+        let settings = ApiSettings {
+            bound: addr,
+            token: config.api.token.map(|token| token.expose(|token| token.to_owned().into())),
+            public_url: config.api.public_url.map(String::from),
+        };
+        let control: Arc<dyn Control> = Arc::new(service);
+        let router = api::router(settings, control.clone(), store);
+        Ok(Self { listener, router, intakes, lanes, upkeep, control, store: sqlite, addr })
+    }
+
+    /// The address that the API listens on.
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What the service says of itself and the wishes it takes.
+    pub fn control(&self) -> Arc<dyn Control> {
+        self.control.clone()
+    }
+
+    /// Runs until cancelled, then lets sends in flight settle and closes the store.
+    pub async fn run(self, cancel: CancellationToken) {
+        let mut loops = JoinSet::new();
+        for intake in self.intakes {
+            loops.spawn(intake.run(cancel.clone()));
+        }
+        for lane in self.lanes {
+            loops.spawn(lane.run(cancel.clone()));
+        }
+        loops.spawn(self.upkeep.run(cancel.clone()));
+        loops.spawn(api::serve(self.listener, self.router, cancel.clone()));
+        info!("started: the API and the status page are at http://{}/", self.addr);
+        while let Some(ended) = loops.join_next().await {
+            if let Err(failure) = ended {
+                error!("a loop ended by a bug of triggerbell's, stopping: {failure}");
+                cancel.cancel();
+            }
+        }
+        drop(self.control);
+        // Every loop has ended, so this is the last hold on the store; closing waits for the disk.
+        let store = self.store;
+        let _ = tokio::task::spawn_blocking(move || drop(store)).await;
+        info!("stopped");
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError {
+        kind: crate::ports::StoreErrorKind::Bug,
+        message: "the store could not be opened: its thread ended".to_owned(),
+    }
+}
+
+fn say_released(claims: u64, orphans: u64) {
+    if claims > 0 {
+        info!(messages = claims, "took up messages that an earlier run had in hand");
+    }
+    if orphans > 0 {
+        info!(messages = orphans, "messages of receivers that are gone are dead letters now");
+    }
+}
+
+/// The renderer of every receiver's messages.
+///
+/// # Errors
+/// Everything that is wrong with the templates.
+pub fn renderer(config: &Config) -> Result<MessageRenderer, StartError> {
+    let targets = config.receivers.iter().filter_map(|receiver| {
+        let kind = ReceiverType::by_name(receiver.kind())?;
+        Some((receiver.name.clone(), Target { kind, template: receiver.template.clone() }))
+    });
+    MessageRenderer::new(config.templates.clone(), targets.collect()).map_err(StartError::Templates)
+}
+
+/// The receivers, in the configuration's order.
+///
+/// # Errors
+/// A CA file or a secret file does not hold what it must.
+pub fn notifiers(config: &Config) -> Result<Vec<Arc<dyn Notifier>>, StartError> {
+    let mut wires = Wires::default();
+    let open = |receiver: &config::Receiver| {
+        let name = || receiver.name.clone();
+        let wire = wires.wire(&receiver.http).map_err(|error| StartError::Client(name(), error))?;
+        receiver.settings.open(&wire).map_err(|error| StartError::Receiver(name(), error))
+    };
+    config.receivers.iter().map(open).collect()
+}
+
+/// The sources, in the configuration's order.
+///
+/// # Errors
+/// A CA file does not hold what it must.
+pub fn sources(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Arc<dyn Source>>, StartError> {
+    let open = |source: &config::Source| -> Result<Arc<dyn Source>, StartError> {
+        let client = || {
+            http::client(&source.http)
+                .map_err(|error| StartError::Client(source.name.clone(), error))
+        };
+        let (zone, clock) = (source.zone.clone(), clock.clone());
+        Ok(match &source.settings {
+            SourceSettings::Ccr(settings) => {
+                Arc::new(CcrSource::new(settings.clone(), zone, client()?, clock))
+            }
+            SourceSettings::TcrPersonal(settings) => {
+                Arc::new(TcrPersonalSource::new(settings.clone(), zone, client()?, clock))
+            }
+            SourceSettings::File(settings) => Arc::new(FileSource::new(settings.clone(), zone)),
+        })
+    };
+    config.sources.iter().map(open).collect()
+}
+
+/// The repositories of a source; a file where none are named stands for all that it holds.
+pub fn repositories(source: &config::Source) -> Vec<Arc<str>> {
+    if source.repos.is_empty() { vec!["*".into()] } else { source.repos.clone() }
+}
+
+fn intake_settings(
+    configured: &config::Source,
+    source: &dyn Source,
+    blind_after: Duration,
+    now: Timestamp,
+) -> IntakeSettings {
+    let first_run = match configured.first_run {
+        config::FirstRun::Skip => FirstRun::Skip,
+        config::FirstRun::All => FirstRun::All,
+        config::FirstRun::Since(age) => {
+            FirstRun::Since(source.wall_time(now.checked_sub(age).unwrap_or(Timestamp::MIN)))
+        }
+    };
+    IntakeSettings {
+        name: configured.name.clone(),
+        repos: repositories(configured),
+        poll_every: configured.poll_every,
+        requests_per_second: configured.requests_per_second,
+        first_run,
+        overlap: configured.overlap,
+        blind_after,
+    }
+}

@@ -1,0 +1,170 @@
+//! The running service as the API sees it: what it says of itself, and the wishes it takes.
+//!
+//! Deliberately absent: loops; everything here answers at once or asks the store.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    domain::{
+        entry::Entry,
+        notification::{NotificationId, NotificationState},
+    },
+    engine::{
+        alarm::Alarms, board::LaneBoards, decider::Decider, intake::SourceBoard, wake::Wakes,
+    },
+    ports::{
+        Clock, Control, ControlError, LaneStatus, Readiness, RuleStatus, SourceStatus, Status,
+        Store, StoreError,
+    },
+    telemetry::Metrics,
+};
+
+/// Readiness asks for a read within so many effective intervals.
+const INTERVALS: f64 = 3.0;
+
+/// What the service is made of.
+pub(super) struct ServiceParts {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) decider: Arc<Decider>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) alarms: Alarms,
+    pub(super) wakes: Wakes,
+    pub(super) lanes: LaneBoards,
+    pub(super) sources: BTreeMap<Arc<str>, SourceBoard>,
+    /// The receivers' types, by name.
+    pub(super) kinds: BTreeMap<Arc<str>, &'static str>,
+}
+
+/// The running service.
+pub(super) struct Service {
+    parts: ServiceParts,
+    started_at: Timestamp,
+}
+
+impl Service {
+    pub(super) fn new(parts: ServiceParts) -> Self {
+        let started_at = parts.clock.now();
+        Self { parts, started_at }
+    }
+
+    fn sources(&self) -> BTreeMap<Arc<str>, SourceStatus> {
+        self.parts.sources.iter().map(|(name, board)| (name.clone(), board.read())).collect()
+    }
+
+    async fn lanes(&self) -> Result<BTreeMap<Arc<str>, LaneStatus>, StoreError> {
+        let mut lanes = self.parts.lanes.read();
+        for count in self.parts.store.outbox().await? {
+            if let Some(lane) = lanes.get_mut(&count.receiver) {
+                lane.pending = count.waiting;
+                lane.oldest_pending_at = count.oldest_at;
+                lane.dead = count.dead;
+            }
+        }
+        Ok(lanes)
+    }
+}
+
+/// What keeps a source from being ready.
+fn unready(name: &str, source: &SourceStatus, now: Timestamp) -> Option<String> {
+    let Some(read_at) = source.read_at else {
+        let why = source.last_error.as_deref().unwrap_or("its first reading is under way");
+        return Some(format!("source {name} has not been read yet: {why}"));
+    };
+    let most = SignedDuration::try_from_secs_f64(source.effective_interval_s * INTERVALS).ok()?;
+    let age = now.duration_since(read_at);
+    (age > most).then(|| {
+        let why = source.last_error.as_deref().unwrap_or("its reading takes longer than that");
+        format!("source {name} was last read {} s ago: {why}", age.as_secs())
+    })
+}
+
+#[async_trait]
+impl Control for Service {
+    async fn status(&self) -> Result<Status, StoreError> {
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION"),
+            started_at: self.started_at,
+            now: self.parts.clock.now(),
+            readiness: self.readiness().await,
+            sources: self.sources(),
+            receivers: self.lanes().await?,
+            rules: self.parts.decider.policy().rules.rules().len(),
+            alarms: self.parts.alarms.firing(),
+        })
+    }
+
+    async fn readiness(&self) -> Readiness {
+        let now = self.parts.clock.now();
+        let sources = self.sources();
+        let mut problems: Vec<_> =
+            sources.iter().filter_map(|(name, source)| unready(name, source, now)).collect();
+        if let Err(error) = self.parts.store.probe().await {
+            problems.push(format!("the store takes no writes: {error}"));
+        }
+        Readiness { ready: problems.is_empty(), problems }
+    }
+
+    async fn rules(&self) -> Result<Vec<RuleStatus>, StoreError> {
+        let counts = self.parts.store.rule_counts().await?;
+        let mut counts: BTreeMap<_, _> =
+            counts.into_iter().map(|count| (count.rule.clone(), count)).collect();
+        let policy = self.parts.decider.policy();
+        let rule = |rule: &crate::domain::rule::Rule| {
+            let count = counts.remove(&rule.name);
+            RuleStatus {
+                name: rule.name.clone(),
+                file: rule.origin.path.clone(),
+                line: rule.origin.line,
+                severity: rule.severity,
+                mode: rule.mode,
+                send_to: rule.send_to.clone(),
+                matched: count.as_ref().map_or(0, |count| count.matched),
+                last_matched_at: count.map(|count| count.last_at),
+            }
+        };
+        Ok(policy.rules.rules().iter().map(rule).collect())
+    }
+
+    async fn retry(&self, id: NotificationId, to: Option<&str>) -> Result<(), ControlError> {
+        let (found, payload, _) =
+            self.parts.store.notification(id).await?.ok_or(ControlError::NotFound)?;
+        let conflict = |why: String| Err(ControlError::Conflict(why));
+        if !matches!(found.state, NotificationState::Dead | NotificationState::Pending) {
+            return conflict(format!(
+                "it is {}; only a dead or waiting one is retried",
+                found.state
+            ));
+        }
+        if payload.is_none() {
+            return conflict("there is nothing to send".to_owned());
+        }
+        let target = to.unwrap_or(&found.receiver);
+        let Some(kind) = self.parts.kinds.get(target) else {
+            let known: Vec<_> = self.parts.kinds.keys().map(|name| &**name).collect();
+            return conflict(format!("there is no receiver {target}; known: {}", known.join(", ")));
+        };
+        if let Some(from) = self.parts.kinds.get(&*found.receiver).filter(|from| *from != kind) {
+            return conflict(format!("its text was made for {from}, {target} is a {kind}"));
+        }
+        if !self.parts.store.retry(id, to, self.parts.clock.now()).await? {
+            return Err(ControlError::NotFound);
+        }
+        self.parts.wakes.wake(target);
+        Ok(())
+    }
+
+    fn explain(&self, entry: &Entry) -> serde_json::Value {
+        let policy = self.parts.decider.policy();
+        let rules = policy.rules.explain(entry, self.parts.clock.now());
+        serde_json::json!({ "entry": entry.id, "rules": rules })
+    }
+
+    async fn metrics(&self) -> Result<String, StoreError> {
+        let outbox = self.parts.store.outbox().await?;
+        Ok(self.parts.metrics.encode(&outbox, self.parts.clock.now().as_millisecond()))
+    }
+}

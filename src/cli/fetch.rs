@@ -1,0 +1,208 @@
+//! `fetch`: reads a source once and prints entries, which proves its credentials.
+
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value as Json, json};
+
+use crate::{
+    adapters::clock::SystemClock,
+    app,
+    config::{Config, Source as Configured},
+    domain::{
+        entry::{Entry, EntryId, Row, Value},
+        field::Field,
+    },
+    ports::{Clock, PageRequest, Source},
+};
+
+use super::{
+    exit::{Exit, Failure, of_source},
+    load::{self, Files},
+    table::Table,
+};
+
+/// What to read and how to print it.
+#[derive(Debug, Clone, Args)]
+pub struct FetchArgs {
+    /// The source; may be left out where there is only one
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+
+    /// The repository; all of the source's where left out
+    #[arg(long, value_name = "REPO")]
+    pub repo: Option<String>,
+
+    /// The most entries of a repository, newest first
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+
+    /// How to print them
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// How entries are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// An object a line.
+    Json,
+    /// With a head.
+    Csv,
+}
+
+/// Reads and prints.
+///
+/// # Errors
+/// The source can't be read.
+pub async fn run(args: &FetchArgs, files: &Files) -> Result<Exit, Failure> {
+    let config = load::config(files)?;
+    let (configured, source) = choose(&config, args.source.as_deref())?;
+    let repos = match &args.repo {
+        Some(repo) => vec![Arc::from(repo.as_str())],
+        None => app::repositories(configured),
+    };
+    let mut entries = Vec::new();
+    let mut rejected = 0;
+    for repo in repos {
+        rejected += read(&*source, configured, &repo, args.limit, &mut entries).await?;
+    }
+    print(&entries, args.format);
+    let not_understood =
+        if rejected > 0 { format!(", {rejected} not understood") } else { String::new() };
+    eprintln!("{}{not_understood}", load::plural_of(entries.len(), "entry", "entries"));
+    Ok(Exit::Done)
+}
+
+fn choose<'c>(
+    config: &'c Config,
+    name: Option<&str>,
+) -> Result<(&'c Configured, Arc<dyn Source>), Failure> {
+    let known = || config.sources.iter().map(|source| &*source.name).collect::<Vec<_>>().join(", ");
+    let index = match name {
+        Some(name) => {
+            config.sources.iter().position(|source| &*source.name == name).ok_or_else(|| {
+                Failure::new(
+                    Exit::Usage,
+                    format!("there is no source {name:?}; known: {}", known()),
+                )
+            })?
+        }
+        None if config.sources.len() == 1 => 0,
+        None => {
+            let message = format!("say which source with --source; known: {}", known());
+            return Err(Failure::new(Exit::Usage, message));
+        }
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut sources = app::sources(config, &clock)?;
+    Ok((&config.sources[index], sources.swap_remove(index)))
+}
+
+/// Reads up to `limit` rows of a repository; says how many could not be understood.
+async fn read(
+    source: &dyn Source,
+    configured: &Configured,
+    repo: &Arc<str>,
+    limit: u32,
+    entries: &mut Vec<Entry>,
+) -> Result<usize, Failure> {
+    let (mut offset, mut rejected) = (0_u64, 0);
+    while offset < u64::from(limit) {
+        let wanted = (u64::from(limit) - offset).min(source.page_limit().into());
+        let wanted = u32::try_from(wanted).unwrap_or(1);
+        let request = PageRequest { repo, offset, limit: wanted };
+        let page = source.page(request).await.map_err(|error| {
+            let message = format!("could not read the log of {repo}: {error}");
+            Failure::new(of_source(error.kind), message)
+        })?;
+        for bad in &page.rejected {
+            eprintln!("warning: a row of {repo} can't be understood: {}", bad.reason);
+        }
+        rejected += page.rejected.len();
+        let len = page.len;
+        entries.extend(page.rows.into_iter().map(|row| entry(&configured.name, repo, row)));
+        if len < wanted {
+            break;
+        }
+        offset += u64::from(len);
+    }
+    Ok(rejected)
+}
+
+/// A row as an entry. Its ordinal is not known here, since only one look was taken.
+pub(super) fn entry(source: &Arc<str>, repo: &Arc<str>, row: Row) -> Entry {
+    let identity = row.identity();
+    Entry {
+        id: EntryId::of(source, repo, identity, 0),
+        identity,
+        ordinal: 0,
+        revises: false,
+        source: source.clone(),
+        asked_repo: repo.clone(),
+        row,
+    }
+}
+
+fn print(entries: &[Entry], format: Format) {
+    match format {
+        Format::Json => entries.iter().for_each(|entry| println!("{}", as_json(entry))),
+        Format::Csv => print_csv(entries),
+        Format::Table => {
+            let fields = [
+                Field::Time,
+                Field::Repo,
+                Field::Tag,
+                Field::Trigger,
+                Field::Region,
+                Field::ClusterId,
+                Field::Namespace,
+                Field::Service,
+                Field::ReturnCode,
+                Field::ReturnMsg,
+            ];
+            let mut table = Table::new(&fields.map(Field::name));
+            for entry in entries {
+                table.row(fields.map(|field| {
+                    entry.text(field).map_or("-".to_owned(), |text| text.chars().take(60).collect())
+                }));
+            }
+            if !table.is_empty() {
+                print!("{}", table.render());
+            }
+        }
+    }
+}
+
+fn as_json(entry: &Entry) -> Json {
+    let mut map = serde_json::Map::new();
+    for &field in Field::ALL {
+        let value = match entry.value(field) {
+            None => continue,
+            Some(Value::Text(text)) => json!(text),
+            Some(Value::Number(number)) => json!(number),
+            Some(Value::Time(time)) => json!(time),
+        };
+        map.insert(field.name().to_owned(), value);
+    }
+    Json::Object(map)
+}
+
+fn print_csv(entries: &[Entry]) {
+    let names: Vec<_> = Field::ALL.iter().map(|field| field.name()).collect();
+    println!("{}", names.join(","));
+    for entry in entries {
+        let cells = Field::ALL.iter().map(|&field| {
+            let text = entry.text(field).unwrap_or_default();
+            if text.contains([',', '"', '\n', '\r']) {
+                format!("\"{}\"", text.replace('"', "\"\""))
+            } else {
+                text.into_owned()
+            }
+        });
+        println!("{}", cells.collect::<Vec<_>>().join(","));
+    }
+}

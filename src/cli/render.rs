@@ -1,0 +1,142 @@
+//! `render`: a template as it would be sent, for one type of receiver or for all of them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use clap::{Args, ValueEnum};
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::{
+    adapters::{
+        source::DEFAULT_ZONE,
+        templates::{ReceiverType, Settings, Templates, sample_context, usage},
+    },
+    app::StartError,
+    config::{Config, locate},
+    domain::{entry::Entry, notification::Reason},
+    ports::{Part, PayloadFormat},
+};
+
+use super::{
+    Printed,
+    exit::{Exit, Failure},
+    load::{self, Files},
+    sample,
+};
+
+/// What to render.
+#[derive(Debug, Clone, Args)]
+pub struct RenderArgs {
+    /// The template's name
+    #[arg(value_name = "TEMPLATE")]
+    pub template: String,
+
+    /// For this type of receiver; all that it has a form for where left out
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub receiver: Option<Kind>,
+
+    /// A file with the entries to tell of, `-` for standard input; else a sample
+    #[arg(long, value_name = "FILE")]
+    pub entry: Option<String>,
+
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Printed,
+}
+
+/// A type of receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Slack.
+    Slack,
+    /// WeCom.
+    Wecom,
+    /// Any webhook.
+    Webhook,
+}
+
+impl From<Kind> for ReceiverType {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Slack => Self::Slack,
+            Kind::Wecom => Self::Wecom,
+            Kind::Webhook => Self::Webhook,
+        }
+    }
+}
+
+/// Renders and prints. Uses the configuration's templates where there is a configuration.
+///
+/// # Errors
+/// Templates or the configuration are broken, or there is no such template.
+pub fn run(args: &RenderArgs, files: &Files) -> Result<Exit, Failure> {
+    let config = match locate(files.config.as_deref(), &load::environment) {
+        Ok(_) => Some(load::config(files)?),
+        Err(_) => None,
+    };
+    let (templates, zone) = templates(config.as_ref())?;
+    let now = Timestamp::now();
+    let entries = sample::entries(args.entry.as_deref(), &zone, now)?;
+    let all = ReceiverType::ALL.iter().copied();
+    let kinds: Vec<ReceiverType> = match args.receiver {
+        Some(kind) => vec![kind.into()],
+        None => all.filter(|kind| templates.check_use(&args.template, *kind).is_ok()).collect(),
+    };
+    let first = kinds.first().copied().unwrap_or(ReceiverType::Slack);
+    templates
+        .check_use(&args.template, first)
+        .map_err(|problem| Failure::new(Exit::Config, problem.to_string()))?;
+    for kind in kinds {
+        render(args, &templates, kind, &entries, now)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The templates and the zone of the configuration, or the shipped ones.
+fn templates(config: Option<&Config>) -> Result<(Arc<Templates>, TimeZone), Failure> {
+    if let Some(config) = config {
+        return Ok((config.templates.clone(), config.time_zone.clone()));
+    }
+    // The database is bundled, so the zone is there.
+    let zone = TimeZone::get(DEFAULT_ZONE).unwrap_or(TimeZone::UTC);
+    let settings = Settings { zone: zone.clone(), public_url: None };
+    let templates = Templates::load(None, settings).map_err(StartError::Templates)?;
+    Ok((Arc::new(templates), zone))
+}
+
+fn render(
+    args: &RenderArgs,
+    templates: &Templates,
+    kind: ReceiverType,
+    entries: &[Arc<Entry>],
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let labels = BTreeMap::new();
+    let context = sample_context(entries, &labels, Reason::Matched, now);
+    let parts = templates
+        .preview(&args.template, kind, kind.name(), &context)
+        .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
+    for (number, part) in parts.iter().enumerate() {
+        match args.format {
+            Printed::Json => println!("{}", part.payload.body),
+            Printed::Text => print(kind, number + 1, parts.len(), part),
+        }
+    }
+    Ok(())
+}
+
+fn print(kind: ReceiverType, number: usize, of: usize, part: &Part) {
+    println!("── {kind} · message {number} of {of}");
+    let body = &part.payload.body;
+    match part.payload.format {
+        PayloadFormat::Text => println!("{body}"),
+        PayloadFormat::Json => match serde_json::from_str::<serde_json::Value>(body) {
+            Ok(json) => println!("{json:#}"),
+            Err(_) => println!("{body}"),
+        },
+    }
+    for usage in usage(kind, part) {
+        let unit = usage.unit.map_or(String::new(), |unit| format!(" {unit}"));
+        println!("   {}: {} of {}{unit}", usage.what, usage.used, usage.allowed);
+    }
+    println!();
+}

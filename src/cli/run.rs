@@ -1,0 +1,66 @@
+//! `run`: the service.
+
+use std::{
+    io::{self, IsTerminal},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use clap::Args;
+
+use crate::{
+    adapters::clock::SystemClock,
+    app::{App, StartError},
+    telemetry::{LogFormat, start_log},
+};
+
+use super::{
+    coloured,
+    exit::{Exit, Failure},
+    interrupted,
+    load::{self, Files},
+};
+
+/// How to run the service.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// How to write the log, on standard error
+    #[arg(long, value_enum, default_value_t)]
+    pub log: LogFormat,
+
+    /// Where the API listens, in place of the configuration's `api.listen`
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// The configuration is broken, or something that it names can't be opened.
+pub async fn run(args: RunArgs, files: &Files) -> Result<Exit, Failure> {
+    let mut config = load::config(files)?;
+    if let Some(listen) = args.listen {
+        config.api.listen = listen;
+    }
+    start_log(
+        args.log,
+        load::environment("RUST_LOG").as_deref(),
+        coloured(io::stderr().is_terminal()),
+    );
+    let cancel = interrupted();
+    let app = App::start(config, Arc::new(SystemClock)).await?;
+    app.run(cancel).await;
+    Ok(Exit::Done)
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Store(error) => error.into(),
+            StartError::Listen(..) => Self::new(Exit::Unavailable, error.to_string()),
+            StartError::Client(..) | StartError::Receiver(..) | StartError::Templates(_) => {
+                Self::new(Exit::Config, error.to_string())
+            }
+        }
+    }
+}
