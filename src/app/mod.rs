@@ -23,7 +23,7 @@ use crate::{
     api::{self, ApiSettings},
     config::{self, Config, SourceSettings},
     engine::{
-        alarm::Alarms,
+        alarm::{AlarmTeller, Alarms},
         board::LaneBoards,
         cursor::FirstRun,
         decider::{Decider, Policy},
@@ -68,6 +68,7 @@ pub struct App {
     intakes: Vec<Intake>,
     lanes: Vec<Lane>,
     upkeep: Upkeep,
+    teller: AlarmTeller,
     control: Arc<dyn Control>,
     /// Held to the end, so that the file is let go after everything else.
     store: Arc<SqliteStore>,
@@ -162,6 +163,15 @@ impl App {
             alarms: alarms.clone(),
         };
 
+        let teller = AlarmTeller {
+            alarms: alarms.clone(),
+            send_to: config.alarms.send_to,
+            decider: decider.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            wakes: wakes.clone(),
+        };
+
         let listen = config.api.listen;
         let listener =
             TcpListener::bind(listen).await.map_err(|error| StartError::Listen(listen, error))?;
@@ -193,7 +203,7 @@ impl App {
         };
         let control: Arc<dyn Control> = Arc::new(service);
         let router = api::router(settings, control.clone(), store);
-        Ok(Self { listener, router, intakes, lanes, upkeep, control, store: sqlite, addr })
+        Ok(Self { listener, router, intakes, lanes, upkeep, teller, control, store: sqlite, addr })
     }
 
     /// The address that the API listens on.
@@ -216,6 +226,7 @@ impl App {
             loops.spawn(lane.run(cancel.clone()));
         }
         loops.spawn(self.upkeep.run(cancel.clone()));
+        loops.spawn(self.teller.run(cancel.clone()));
         loops.spawn(api::serve(self.listener, self.router, cancel.clone()));
         info!("started: the API and the status page are at http://{}/", self.addr);
         while let Some(ended) = loops.join_next().await {

@@ -4,7 +4,13 @@
 //! Decisions are made one batch at a time, whatever source they come from, since each may depend on
 //! the state that the one before it left. Deliberately absent: which entries are fresh.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -61,6 +67,8 @@ pub struct Decider {
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     alarms: Alarms,
+    /// Whether an alarm about a template fires, so that the usual case costs nothing.
+    templates_failing: AtomicBool,
     wakes: Wakes,
 }
 
@@ -92,7 +100,8 @@ impl Decider {
     ) -> Result<Self, StoreError> {
         let state = Mutex::new(State::from_records(store.state().await?));
         let policy = ArcSwap::from_pointee(policy);
-        Ok(Self { policy, state, store, clock, observer, alarms, wakes })
+        let templates_failing = AtomicBool::new(false);
+        Ok(Self { policy, state, store, clock, observer, alarms, templates_failing, wakes })
     }
 
     /// What is in force.
@@ -207,9 +216,22 @@ impl Decider {
         let template = rule.and_then(|rule| rule.template.as_deref());
         let request = RenderRequest { template, receiver: &intent.receiver, context: &context };
         match policy.renderer.render(&request) {
-            Ok(parts) if !parts.is_empty() => parts,
+            Ok(parts) if !parts.is_empty() => {
+                self.template_works(request.template, now);
+                parts
+            }
             Ok(_) => self.render_plain(policy, &request, "it rendered to nothing", now),
             Err(error) => self.render_plain(policy, &request, &error.0, now),
+        }
+    }
+
+    /// Ends the alarm about a template that failed before.
+    fn template_works(&self, template: Option<&str>, now: Timestamp) {
+        if self.templates_failing.load(Ordering::Relaxed) {
+            self.alarms.clear(AlarmKind::Template, &template.unwrap_or("default").into(), now);
+            let firing = self.alarms.firing();
+            let any = firing.iter().any(|alarm| alarm.kind == AlarmKind::Template);
+            self.templates_failing.store(any, Ordering::Relaxed);
         }
     }
 
@@ -228,6 +250,7 @@ impl Decider {
         );
         let message = format!("template {template} failed for {receiver}: {problem}");
         self.alarms.raise(AlarmKind::Template, &template, &message, now);
+        self.templates_failing.store(true, Ordering::Relaxed);
         self.observer.observe(Event::RenderFailed { receiver });
         vec![policy.renderer.plain(request, problem)]
     }

@@ -465,7 +465,8 @@ impl Lane {
         if self.record.closed.take().is_some() {
             self.dirty = true;
             self.look_at = Some(Timestamp::MIN);
-            self.world.alarms.clear(AlarmKind::LaneClosed, &self.settings.receiver);
+            let now = self.world.clock.now();
+            self.world.alarms.clear(AlarmKind::LaneClosed, &self.settings.receiver, now);
             info!(receiver.name = %self.settings.receiver, "the receiver takes messages again");
         }
     }

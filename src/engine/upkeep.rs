@@ -91,7 +91,7 @@ impl Upkeep {
         for alarm in self.alarms.firing() {
             let dead = outbox.iter().any(|count| count.receiver == alarm.about && count.dead > 0);
             if alarm.kind == AlarmKind::DeadLetter && !dead {
-                self.alarms.clear(AlarmKind::DeadLetter, &alarm.about);
+                self.alarms.clear(AlarmKind::DeadLetter, &alarm.about, self.clock.now());
             }
         }
         Ok(())

@@ -286,6 +286,9 @@ impl Intake {
             rejected,
             gaps: polled.gap.into(),
         });
+        if !polled.gap && polled.requests > 0 {
+            self.world.alarms.clear(AlarmKind::Gap, name, self.world.clock.now());
+        }
         if polled.gap {
             let message = format!("rows of {} may have left the log unread", repo.key.repo);
             self.world.alarms.raise(AlarmKind::Gap, name, &message, self.world.clock.now());
@@ -320,7 +323,7 @@ impl Intake {
             );
             self.world.alarms.raise(AlarmKind::Clock, name, &message, now);
         } else if polled.skew_s.is_some() || ahead.is_some() {
-            self.world.alarms.clear(AlarmKind::Clock, name);
+            self.world.alarms.clear(AlarmKind::Clock, name, now);
         }
     }
 
@@ -334,8 +337,9 @@ impl Intake {
             let due = std::mem::take(&mut self.due).into_iter();
             self.due = due.map(|Reverse((at, index))| Reverse((at.min(now), index))).collect();
         }
+        let now = self.world.clock.now();
         for kind in [AlarmKind::Credentials, AlarmKind::SourceBlind] {
-            self.world.alarms.clear(kind, name);
+            self.world.alarms.clear(kind, name, now);
         }
         self.blind = false;
         let repo = &mut self.repos[index];
