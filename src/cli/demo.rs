@@ -186,7 +186,7 @@ fn write_files(folder: &Path, demo: &Demo) -> io::Result<()> {
     repos:
 {}    poll_every: 1s
     requests_per_second: 50
-    first_run: {{since: 2m}}
+    first_run: {{since: 10m}}
 receivers:
   ops-wecom:
     wecom:
@@ -196,6 +196,7 @@ receivers:
   dev-slack:
     slack:
       webhook_url: {}
+    pace: 5/1s
 rules: [rules.yaml]
 api:
   listen: 127.0.0.1:0
