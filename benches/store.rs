@@ -243,7 +243,8 @@ impl Spent {
 
     fn add(&mut self, meter: &Meter) {
         self.wall += meter.wall.elapsed();
-        self.cpu += cpu() - meter.cpu;
+        // A thread that ended meanwhile took its time along.
+        self.cpu += cpu().saturating_sub(meter.cpu);
     }
 
     fn print(&self, what: &str, rows: u32) {
