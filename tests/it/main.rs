@@ -7,6 +7,7 @@ mod config;
 mod cursor;
 mod delivery;
 mod house;
+mod intake;
 mod receivers;
 mod rules;
 mod service;

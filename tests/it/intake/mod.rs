@@ -1,0 +1,2 @@
+//! Taking entries in: schedule, fairness, failures, alarms, backlogs and crashes. Paused time, a
+//! scripted registry and a store in memory.
