@@ -27,9 +27,8 @@ async fn a_receiver_that_is_gone_is_told_to_the_others_once_even_over_a_restart(
     assert!(gone.seen().iter().all(|seen| seen.json()["type"] != "trigger.alarm"));
 
     // A restart says the same alarm to itself, and to nobody else.
-    let port = service.port();
     assert!(service.terminate().await.success());
-    let service = Service::again(folder.path(), port, &[]).await;
+    let service = Service::again(folder.path(), &[]).await;
     until("the lane is known to be closed", async || {
         let status = service.json("/api/v1/status").await;
         status["alarms"][0]["kind"] == "lane_closed"

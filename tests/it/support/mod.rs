@@ -5,3 +5,4 @@
 pub(crate) mod outbox;
 pub(crate) mod process;
 pub(crate) mod receiver;
+pub(crate) mod stand;

@@ -16,11 +16,21 @@ use tokio::{
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until something holds.
-pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+pub(crate) async fn until(what: &str, holds: impl AsyncFnMut() -> bool) {
+    until_within(PATIENCE, Duration::from_millis(5), what, holds).await;
+}
+
+/// Waits at most `patience` until something holds, looking every so often.
+pub(crate) async fn until_within(
+    patience: Duration,
+    every: Duration,
+    what: &str,
+    mut holds: impl AsyncFnMut() -> bool,
+) {
+    let deadline = tokio::time::Instant::now() + patience;
     while !holds().await {
         assert!(tokio::time::Instant::now() < deadline, "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(every).await;
     }
 }
 
@@ -29,11 +39,6 @@ pub(crate) fn triggerbell() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_triggerbell"));
     command.env_clear().env("RUST_BACKTRACE", "1").kill_on_drop(true).stdin(Stdio::null());
     command
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The stand-in registry as a process of its own.
@@ -102,38 +107,54 @@ impl Service {
         rules: &str,
         env: &[(&str, &str)],
     ) -> Self {
-        let port = free_port();
-        let config = format!("{config}rules: [rules.yaml]\napi:\n  listen: 127.0.0.1:{port}\n");
+        Self::configure(folder, config, rules);
+        Self::again(folder, env).await
+    }
+
+    /// Writes the configuration into a folder, with an API on a free port.
+    pub(crate) fn configure(folder: &Path, config: &str, rules: &str) {
+        let config = format!("{config}rules: [rules.yaml]\napi:\n  listen: 127.0.0.1:0\n");
         std::fs::write(folder.join("triggerbell.yaml"), config).unwrap();
         std::fs::write(folder.join("rules.yaml"), rules).unwrap();
-        Self::again(folder, port, env).await
     }
 
     /// Starts `run` on a folder that holds its configuration already.
-    pub(crate) async fn again(folder: &Path, port: u16, env: &[(&str, &str)]) -> Self {
-        let log =
-            std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    pub(crate) async fn again(folder: &Path, env: &[(&str, &str)]) -> Self {
+        Self::from_child(folder, Self::spawn(folder, env)).await
+    }
+
+    /// Starts `run` and waits for nothing.
+    pub(crate) fn spawn(folder: &Path, env: &[(&str, &str)]) -> Child {
         let mut command = triggerbell();
         command.arg("run").current_dir(folder).envs(env.iter().copied());
-        let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let url = format!("http://127.0.0.1:{port}");
+        Self::logged(folder, command)
+    }
+
+    /// Starts a command whose output goes into the folder's log, which begins anew.
+    pub(crate) fn logged(folder: &Path, mut command: Command) -> Child {
+        let log = std::fs::File::create(folder.join("log")).unwrap();
+        command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+    }
+
+    /// The service that a child of [`Service::spawn`] is, once it answers.
+    pub(crate) async fn from_child(folder: &Path, child: Child) -> Self {
         let client = reqwest_client();
-        let mut service = Self { child, url, folder: folder.to_owned(), client };
+        let mut service = Self { child, url: String::new(), folder: folder.to_owned(), client };
         until("the service answers", async || {
             assert!(service.child.try_wait().unwrap().is_none(), "it ended: {}", service.log());
+            let log = service.log();
+            let said = log.split("the API and the status page are at ").nth(1);
+            let Some((url, _)) = said.and_then(|said| said.split_once("/\n")) else { return false };
+            url.clone_into(&mut service.url);
             service.get("/healthz").await.is_some()
         })
         .await;
         service
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.url.rsplit(':').next().unwrap().parse().unwrap()
-    }
-
-    /// What was logged.
+    /// What was logged since it was started last.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.join("log")).unwrap()
+        String::from_utf8_lossy(&std::fs::read(self.folder.join("log")).unwrap()).into_owned()
     }
 
     /// The body of a path, where it answers.
@@ -158,6 +179,29 @@ impl Service {
         assert!(sent.success());
         tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap()
     }
+}
+
+/// A command that ran to its end.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// All that it printed.
+    pub(crate) fn said(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+/// Runs a command of the binary in a folder to its end.
+pub(crate) async fn ran(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Ran {
+    let mut command = triggerbell();
+    command.args(args).current_dir(folder).envs(env.iter().copied());
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
 fn reqwest_client() -> reqwest::Client {

@@ -2,17 +2,21 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::State,
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
+use futures_util::stream;
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -21,6 +25,8 @@ pub(crate) struct Seen {
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
     pub(crate) at: Instant,
+    /// The status that it was answered with; 299 for an answer that broke off.
+    pub(crate) status: u16,
 }
 
 impl Seen {
@@ -41,11 +47,35 @@ pub(crate) struct Reply {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: String,
     pub(crate) after: Duration,
+    /// Hang up in the middle of the answer.
+    pub(crate) hang_up: bool,
 }
 
 impl Reply {
     pub(crate) fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: "ok".to_owned(), after: Duration::ZERO }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: "ok".to_owned(),
+            after: Duration::ZERO,
+            hang_up: false,
+        }
+    }
+
+    /// A header more.
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Another body.
+    pub(crate) fn body(self, body: impl Into<String>) -> Self {
+        Self { body: body.into(), ..self }
+    }
+
+    /// Whether a sender may take it for a success.
+    const fn accepts(&self) -> bool {
+        matches!(self.status, 200..=299) && !self.hang_up
     }
 }
 
@@ -53,6 +83,7 @@ type Script = Box<dyn Fn(usize, &Seen) -> Reply + Send + Sync>;
 
 struct Inner {
     seen: Mutex<Vec<Seen>>,
+    count: AtomicUsize,
     script: Script,
 }
 
@@ -72,7 +103,11 @@ impl Receiver {
     pub(crate) async fn answering(
         script: impl Fn(usize, &Seen) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let inner = Arc::new(Inner { seen: Mutex::default(), script: Box::new(script) });
+        let inner = Arc::new(Inner {
+            seen: Mutex::default(),
+            count: AtomicUsize::default(),
+            script: Box::new(script),
+        });
         let router = Router::new().fallback(take).with_state(inner.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -86,6 +121,11 @@ impl Receiver {
 
     pub(crate) fn count(&self) -> usize {
         self.inner.seen.lock().unwrap().len()
+    }
+
+    /// What came since the first `from` requests.
+    pub(crate) fn since(&self, from: usize) -> Vec<Seen> {
+        self.inner.seen.lock().unwrap()[from..].to_vec()
     }
 
     /// How often each notification came, by its id.
@@ -105,15 +145,20 @@ async fn take(
     body: Bytes,
 ) -> Response {
     let body = String::from_utf8_lossy(&body).into_owned();
-    let seen = Seen { path: uri.to_string(), headers, body, at: Instant::now() };
-    let number = {
-        let mut all = inner.seen.lock().unwrap();
-        all.push(seen.clone());
-        all.len() - 1
-    };
+    let mut seen = Seen { path: uri.to_string(), headers, body, at: Instant::now(), status: 0 };
+    let number = inner.count.fetch_add(1, Ordering::Relaxed);
     let reply = (inner.script)(number, &seen);
+    seen.status = if reply.accepts() { reply.status } else { reply.status.max(299) };
+    inner.seen.lock().unwrap().push(seen);
     tokio::time::sleep(reply.after).await;
-    let mut response = (StatusCode::from_u16(reply.status).unwrap(), reply.body).into_response();
+    let status = StatusCode::from_u16(reply.status).unwrap();
+    let mut response = if reply.hang_up {
+        let part = Ok(Bytes::from(reply.body));
+        let broken = Err(std::io::Error::other("hung up"));
+        (status, Body::from_stream(stream::iter([part, broken]))).into_response()
+    } else {
+        (status, reply.body).into_response()
+    };
     for (name, value) in reply.headers {
         response.headers_mut().insert(name, value.parse().unwrap());
     }

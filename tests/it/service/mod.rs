@@ -1,16 +1,35 @@
-//! The service as a process: from the stand-in registry to a receiver, and killed in between.
+//! The service as a process: from the stand-in registry to receivers, on good days and on bad ones.
+
+mod killed;
 
 use std::collections::BTreeSet;
+
+use serde_json::Value;
 
 use crate::support::{
     process::{Registry, Service, until},
     receiver::Receiver,
 };
 
-const EVERYTHING: &str = "rules:\n  - name: everything\n    match: {}\n    send_to: [audit]\n";
+/// A rule that sends everything to `audit`, each tag a key of its own.
+const EVERYTHING: &str =
+    "rules:\n  - name: everything\n    match: {}\n    by: [tag]\n    send_to: [audit]\n";
+
+/// The `receivers` of a configuration: webhooks of these names at these URLs.
+fn webhooks(hooks: &[(&str, &str)]) -> String {
+    let hook = |(name, url): &(&str, &str)| {
+        format!("  {name}:\n    webhook:\n      url: {url}/{name}\n    timeout: 5s\n")
+    };
+    format!("receivers:\n{}", hooks.iter().map(hook).collect::<String>())
+}
 
 fn audit(receiver: &Receiver) -> String {
-    format!("receivers:\n  audit:\n    webhook:\n      url: {}/hook\n", receiver.url)
+    webhooks(&[("audit", &receiver.url)])
+}
+
+/// The messages that wait for a receiver.
+fn waiting(status: &Value, receiver: &str) -> u64 {
+    status["receivers"][receiver]["pending"].as_u64().unwrap()
 }
 
 #[tokio::test]
@@ -25,10 +44,9 @@ async fn every_row_of_a_backlog_is_delivered_once_and_a_restart_says_nothing() {
     let status = service.json("/api/v1/status").await;
     assert_eq!(status["sources"]["shop"]["entries"], 500, "{status:#}");
     until("it is ready", async || service.json("/readyz").await["ready"] == true).await;
-    let port = service.port();
     assert!(service.terminate().await.success());
 
-    let again = Service::again(folder.path(), port, &[]).await;
+    let again = Service::again(folder.path(), &[]).await;
     until("it has read again", async || {
         again.json("/api/v1/status").await["sources"]["shop"]["read_at"].is_string()
     })
