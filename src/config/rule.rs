@@ -129,7 +129,10 @@ impl<'a> RuleReader<'a> {
         let matches = matches.and_then(|value| self.clauses(value, "match"));
         let own = self.common(&mut map);
         let stop = map.get("stop").and_then(|value| value.boolean()).unwrap_or(false);
-        let _recover = map.get("recover").and_then(|value| self.clauses(value, "recover"));
+        if let Some(value) = map.get("recover") {
+            // Checked like `match`; while rules have no incidents there is nothing for it to end.
+            self.clauses(value, "recover");
+        }
         refuse_later(&mut map);
         if own.send_to.is_none() && defaults.send_to.is_none() && !defaults.broken {
             self.sends_nowhere(&map);
