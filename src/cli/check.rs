@@ -83,7 +83,7 @@ pub fn run(args: &CheckArgs, world: &mut World<'_>) -> io::Result<Exit> {
         checked.path(path, world, &mut rule_files);
     }
     checked.rule_files = rule_files.len();
-    checked.problems.extend(config::check_rules(rule_files));
+    checked.problems.extend(config::check_rules(rule_files, &world.request(None)));
     let problems: Problems = checked.problems.drain(..).collect();
     match args.format {
         Format::Json => world.out.write_all(json(&problems).as_bytes())?,
@@ -152,6 +152,11 @@ impl Checked {
             return self.configuration(config::load(&world.request(Some(&inside))));
         }
         match config::rule_files(path) {
+            Ok(files) if files.is_empty() => {
+                let message = format!("the folder `{}` holds no rules", path.display());
+                let help = "rule files end in .yaml or .yml, and not in _test.yaml";
+                self.problems.push(Problem::new(Code::NoRules, message).help(help));
+            }
             Ok(files) => {
                 for file in files {
                     self.file(&file, config::read_text(&file), world, rule_files);

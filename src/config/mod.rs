@@ -16,6 +16,7 @@ mod rule_files;
 mod rule_match;
 mod service;
 mod source;
+mod surroundings;
 mod templates;
 mod values;
 
@@ -39,6 +40,7 @@ use crate::{
 use names::Names;
 use rule::RuleReader;
 use rule_files::Named;
+use surroundings::Surroundings;
 use templates::TemplateNames;
 use values::Shown;
 
@@ -123,12 +125,16 @@ pub fn load_file(path: &Path, file: File, request: &Request<'_>) -> Result<Loade
     load_text(path, file, request, Report::default())
 }
 
-/// Checks rule files without a configuration: names of receivers and templates are not looked at.
-pub fn check_rules(files: Vec<File>) -> Problems {
+/// Checks rule files alone. Receivers and templates are those of the configuration that the request
+/// names, else of the nearest one in the folders above the first file; where there is none, no name
+/// can be called unknown.
+pub fn check_rules(files: Vec<File>, request: &Request<'_>) -> Problems {
     let report = Report::default();
-    let (names, templates) = (Names::default(), TemplateNames::unknown());
-    let zone = default_zone();
-    let mut reader = RuleReader::new(&names, &templates, &zone);
+    let around = match files.first() {
+        Some(file) => Surroundings::of(Path::new(file.name()), request),
+        None => Surroundings::unknown(),
+    };
+    let mut reader = RuleReader::new(&around.names, &around.templates, &around.zone);
     for file in files {
         let document = Document::parse(file, &report);
         rule_document(&mut reader, &document, &report);
@@ -177,6 +183,10 @@ fn read_as(path: &Path, name: &str) -> io::Result<File> {
     let mut bytes = Vec::new();
     let limit = MAX_BYTES as u64 + 1;
     std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_BYTES {
+        // It is refused for its size, so what was cut in two at the end does not matter.
+        return Ok(File::new(name, String::from_utf8_lossy(&bytes)));
+    }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count() + 1;

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use proptest::prelude::*;
 use triggerbell::{
-    config,
+    config::{self, Request},
     document::{File, MAX_PROBLEMS, Problems, json, sarif, text},
 };
 
@@ -69,6 +69,11 @@ fn show_all(problems: &Problems) {
     }
 }
 
+fn check_rules(text: String) -> Problems {
+    let request = Request { config: None, data_dir: None, env: &|_| None };
+    config::check_rules(vec![File::new("rules.yaml", text)], &request)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
 
@@ -79,7 +84,7 @@ proptest! {
         let text = apply(std::fs::read_to_string(case).unwrap(), &edits);
         let problems = load_text(Path::new("tests/it/config/broken/triggerbell.yaml"), &text);
         show_all(&problems.map_or_else(|problems| problems, |loaded| loaded.warnings));
-        show_all(&config::check_rules(vec![File::new("rules.yaml", text)]));
+        show_all(&check_rules(text));
     }
 }
 
@@ -102,7 +107,7 @@ fn what_is_too_much_is_refused_quickly() {
     for text in hostile {
         let begin = text.chars().take(40).collect::<String>();
         let started = std::time::Instant::now();
-        let problems = config::check_rules(vec![File::new("rules.yaml", text)]);
+        let problems = check_rules(text);
         assert!(problems.errors() > 0);
         assert!(problems.iter().len() <= MAX_PROBLEMS);
         show_all(&problems);

@@ -255,10 +255,14 @@ fn the_environment_names_the_file_and_the_flag_wins() {
 
 /// Runs `check` and gives how it ended and what it printed.
 fn check(args: &CheckArgs, input: &str) -> (Exit, String) {
+    check_with(args, input, None)
+}
+
+fn check_with(args: &CheckArgs, input: &str, config: Option<&Path>) -> (Exit, String) {
     let mut out = Vec::new();
     let mut input = input.as_bytes();
     let mut world = World {
-        config: None,
+        config,
         data_dir: None,
         env: &environment,
         coloured: false,
@@ -293,4 +297,24 @@ fn check_ends_as_documented() {
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(json["problems"][0]["file"], "<standard input>");
     assert_eq!(json["problems"][0]["help"], "did you mean `returnCode`?");
+}
+
+#[test]
+fn rule_files_alone_are_checked_against_the_configuration_above_them() {
+    let broken = "tests/it/config/broken/five-mistakes.yaml";
+    let args = |path: &Path| CheckArgs { paths: vec![path.into()], ..CheckArgs::default() };
+    let named = Path::new("tests/it/config/sound/triggerbell.yaml");
+    let (_, out) = check_with(&args(Path::new(broken)), "", Some(named));
+    assert!(out.contains("did you mean `ops-wecom`?") && out.ends_with("\n5 errors\n"), "{out}");
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("rules/deep");
+    fs::create_dir_all(&rules).unwrap();
+    fs::copy(broken, rules.join("a.yaml")).unwrap();
+    assert!(check(&args(&rules), "").1.ends_with("\n4 errors\n"));
+    fs::copy(named, folder.path().join("triggerbell.yaml")).unwrap();
+    assert!(check(&args(&rules), "").1.ends_with("\n5 errors\n"));
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let (exit, out) = check(&args(&empty), "");
+    assert!(exit == Exit::Done && out.contains("holds no rules"), "{out}");
 }
