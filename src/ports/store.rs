@@ -197,7 +197,7 @@ pub struct CursorMove {
     /// Known rows before this are forgotten.
     pub forget_before: WallTime,
     /// The staged rows are from now on to be decided, and those at or after `forget_before` become
-    /// known rows.
+    /// known rows: a copy more of each, and a copy less of the unfinished row that one revises.
     pub seal: bool,
 }
 

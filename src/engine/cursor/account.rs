@@ -169,6 +169,17 @@ impl Account {
         }
     }
 
+    /// Marks what the fresh entries changed as known by their being staged.
+    pub(super) fn mark_staged(&mut self) {
+        for entry in &self.fresh {
+            let wall = entry.row.wall_time;
+            self.ledger.mark_staged((wall, entry.identity));
+            if entry.revises {
+                self.ledger.mark_staged((wall, entry.row.identity_without_result()));
+            }
+        }
+    }
+
     fn put_down(&mut self, id: EntryId, identity: Identity, ordinal: u32, revises: bool, row: Row) {
         self.taken += 1;
         self.fresh.push(Entry {

@@ -165,9 +165,7 @@ impl Walk {
             return None;
         }
         self.staged = true;
-        for entry in &self.account.fresh {
-            self.account.ledger.mark_staged((entry.row.wall_time, entry.identity));
-        }
+        self.account.mark_staged();
         self.prune();
         Some(std::mem::take(&mut self.account.fresh))
     }
@@ -612,12 +610,11 @@ impl Walk {
         counts.doubts = u32::try_from(waiting).unwrap_or(u32::MAX);
         let floor = self.new_floor(proven);
         let cursor = self.new_cursor(floor);
-        let mut fresh = std::mem::take(&mut self.account.fresh);
         if self.staged {
-            for entry in &fresh {
-                self.account.ledger.mark_staged((entry.row.wall_time, entry.identity));
-            }
-        } else {
+            self.account.mark_staged();
+        }
+        let mut fresh = std::mem::take(&mut self.account.fresh);
+        if !self.staged {
             fresh.reverse();
             fresh.sort_by_key(|entry| entry.row.wall_time);
         }

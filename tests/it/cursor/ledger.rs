@@ -75,6 +75,12 @@ impl Ledger {
                 });
                 known.copies += 1;
                 known.next_ordinal = known.next_ordinal.max(entry.ordinal + 1);
+                let unfinished = (key.0, entry.row.identity_without_result());
+                if entry.revises
+                    && let Some(unfinished) = self.known.get_mut(&unfinished)
+                {
+                    unfinished.copies -= 1;
+                }
             }
         }
         self.known.retain(|key, _| key.0 >= moved.forget_before);
