@@ -68,7 +68,7 @@ fn event() -> impl Strategy<Value = Event> {
     let kinds = || prop::collection::vec(0_u8..4, 1..6);
     prop_oneof![
         5 => (kinds(), any::<bool>()).prop_map(|(kinds, bare)| Event::Push { kinds, bare }),
-        2 => (1_u8..40, any::<bool>()).prop_map(|(count, bare)| Event::Burst { count, bare }),
+        1 => (1_u8..30, any::<bool>()).prop_map(|(count, bare)| Event::Burst { count, bare }),
         3 => (0..=OVERLAP as u8, kinds(), any::<bool>())
             .prop_map(|(age, kinds, bare)| Event::Late { age, kinds, bare }),
         1 => (1_u8..30).prop_map(|count| Event::Expire { count }),
@@ -81,7 +81,7 @@ fn event() -> impl Strategy<Value = Event> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => event().prop_map(Step::Event),
-        2 => (prop::collection::vec(event(), 0..5), prop::option::weighted(0.15, 0_u8..6))
+        2 => (prop::collection::vec(event(), 0..4), prop::option::weighted(0.15, 0_u8..6))
             .prop_map(|(between, fails_at)| Step::Poll { between, fails_at }),
     ]
 }
@@ -103,7 +103,7 @@ fn schedule() -> impl Strategy<Value = Schedule> {
         (3_u32..=12, order, total, first_run),
         (prop_oneof![Just(2_usize), Just(2000)], prop_oneof![Just(0_i64), Just(-40), Just(40)]),
         prop::collection::vec(event(), 0..8),
-        prop::collection::vec(step(), 1..25),
+        prop::collection::vec(step(), 1..18),
         any::<u64>(),
     )
         .prop_map(
