@@ -1,9 +1,9 @@
 //! A second of more rows than one page shows, read in passes.
 //!
 //! A pass reads the second from the row above it to the row below it; the positions of these two
-//! say how many rows it has. A position found later can only be too high (rows come above
-//! meanwhile), so the number is never too low, and a pass is looked over by asking for its first
-//! page again.
+//! say how many rows it has. Rows that come above meanwhile make that number too high, which costs
+//! another pass; rows that leave make it too low, so a pass is looked over by asking for its first
+//! page again, unless its overlapping rows prove that nothing moved.
 //!
 //! What is certain comes from single pages. Rows are counted by **family**, a row and its later
 //! self with a result, since a family's number stays as it is when a result is gained: the most of
@@ -44,11 +44,14 @@ const UNIFORM_BITS: u32 = 1;
 /// Requests that one walk spends on a second before it leaves it in doubt, short passes.
 const MIN_BUDGET: u32 = 60;
 
+/// Rows of a second from which on overlapping rows do not agree by chance.
+const ANCHORED_ROWS: usize = 64;
+
 /// Pages in one pass before the answers are taken for nonsense.
 const MAX_PASS: u32 = 2_000;
 
 /// Passes spoiled in a row before the walk gives way.
-const MAX_SPOILED: u32 = 16;
+const MAX_SPOILED: u32 = 64;
 
 /// Rows kept to make entries of; a second of more distinct rows stays in doubt where it must.
 const MAX_KEPT: usize = 20_000;
@@ -127,6 +130,8 @@ pub(super) struct Long {
     sequence: Vec<Identity>,
     /// The overlapping rows of the pass's pages agreed.
     steady: bool,
+    /// Where in the sequence they stand.
+    anchors: Vec<usize>,
     families: HashMap<Identity, Family>,
     family_rows: u64,
     most: HashMap<Identity, Most>,
@@ -137,7 +142,8 @@ pub(super) struct Long {
     /// Two passes of this walk did not agree.
     differs: bool,
     believed: bool,
-    complete: bool,
+    /// The rows of the second, or none where just the known ones are there; set at a pass's end.
+    counted: Option<HashMap<Identity, u32>>,
     requests: u32,
     passes: u32,
     pass_requests: u32,
@@ -156,6 +162,7 @@ impl Long {
             found: None,
             sequence: Vec::new(),
             steady: true,
+            anchors: Vec::new(),
             families: HashMap::new(),
             family_rows: 0,
             most: HashMap::new(),
@@ -164,7 +171,7 @@ impl Long {
             bits: 0,
             differs: false,
             believed: false,
-            complete: false,
+            counted: None,
             requests: 0,
             passes: 0,
             pass_requests: 0,
@@ -219,8 +226,10 @@ impl Long {
         };
         for (place, seen) in (at..).zip(rows) {
             match self.sequence.get(place) {
-                Some(known) if *known == seen.identity => {}
-                None if place == self.sequence.len() => self.sequence.push(seen.identity),
+                Some(known) if *known == seen.identity => self.anchors.push(place),
+                None if self.stage == Stage::Pass && place == self.sequence.len() => {
+                    self.sequence.push(seen.identity);
+                }
                 _ => self.steady = false,
             }
         }
@@ -236,16 +245,20 @@ impl Long {
         self.pass_requests += 1;
         match self.stage {
             Stage::Pass => self.pass(shown, known),
-            Stage::Verify => self.verify(shown, known),
+            Stage::Verify => self.verify(shown),
         }
     }
 
     fn pass(&mut self, shown: &Shown, known: impl FnOnce() -> HashMap<Identity, u32>) -> Turn {
         let bounded_above = shown.above > 0 || shown.offset == 0;
+        let bounded_below = shown.below.is_some() || shown.short;
+        if shown.span == 0 && bounded_above && bounded_below {
+            // All of it left the log.
+            return Turn::Counted(resume_below(shown));
+        }
         if shown.span == 0 {
             // So many rows came, or left, above that the page missed the second.
-            let missed_above = shown.below.is_none() && !shown.short;
-            return self.spoil(shown, if missed_above { Some(shown.offset) } else { None });
+            return self.spoil(shown, (!bounded_below).then_some(shown.offset));
         }
         if self.first.is_none() || shown.above > 0 {
             if !bounded_above {
@@ -253,11 +266,12 @@ impl Long {
             }
             if self.first.is_some() {
                 self.sequence.clear();
+                self.anchors.clear();
                 self.steady = false;
             }
             self.first = Some(shown.offset + shown.above);
         }
-        if shown.below.is_none() && !shown.short {
+        if !bounded_below {
             if self.pass_requests >= MAX_PASS {
                 return Turn::Lost;
             }
@@ -269,19 +283,38 @@ impl Long {
         }
         let end = shown.offset + shown.above + shown.span;
         let rows = end - self.first.unwrap_or(end);
-        let resume = match shown.below {
-            Some((frontier, start)) if !shown.short => {
-                Resume::At { offset: shown.offset + start as u64 - 1, frontier }
-            }
-            _ => Resume::End,
-        };
+        let resume = resume_below(shown);
         self.found = Some((rows, resume));
-        self.complete = self.family_rows == rows;
-        if self.complete || self.shows_just(rows, known) {
+        // What later pages show may have come since the end was seen.
+        self.counted = self.count(rows, known);
+        if self.counted.is_some() && self.is_anchored() {
             return Turn::Counted(resume);
         }
         self.stage = Stage::Verify;
         Turn::Ask(self.top)
+    }
+
+    /// Whether a pass over many rows proves by itself that nothing moved while it was made: each of
+    /// its pages began with the row, one of its kind, that the last one ended with.
+    fn is_anchored(&self) -> bool {
+        if !self.steady || self.anchors.is_empty() || self.sequence.len() < ANCHORED_ROWS {
+            return false;
+        }
+        let counts = counts(&self.sequence);
+        self.anchors.iter().all(|place| counts.get(&self.sequence[*place]) == Some(&1))
+    }
+
+    /// What the second holds, where what was seen until now accounts for that many rows.
+    fn count(
+        &self,
+        rows: u64,
+        known: impl FnOnce() -> HashMap<Identity, u32>,
+    ) -> Option<HashMap<Identity, u32>> {
+        if self.family_rows == rows {
+            let families = self.families.values();
+            return Some(families.flat_map(|family| family.rows.iter().copied()).collect());
+        }
+        self.shows_just(rows, known).then(HashMap::new)
     }
 
     /// Whether the known copies are all that the second has: as many as the pass found positions,
@@ -295,23 +328,28 @@ impl Long {
         let stands = |(identity, copies): (&Identity, &u32)| {
             self.most.get(identity).is_some_and(|most| !most.bare || most.copies >= *copies)
         };
+        if self.steady {
+            // Where the order holds, the sequence tells more: of two pairs of twins, that one of
+            // each left and came.
+            return self.sequence.len() as u64 == rows && counts(&self.sequence) == known;
+        }
         known.iter().all(stands)
-            || self.sequence.len() as u64 == rows && counts(&self.sequence) == known
     }
 
     /// Looks whether the pass's first page still stands where it stood.
-    fn verify(&mut self, shown: &Shown, known: impl FnOnce() -> HashMap<Identity, u32>) -> Turn {
+    fn verify(&mut self, shown: &Shown) -> Turn {
         let Some((rows, resume)) = self.found else { return Turn::Lost };
         let bounded_above = shown.span > 0 && (shown.above > 0 || shown.offset == 0);
         let first = bounded_above.then_some(shown.offset + shown.above);
+        // Rows that came above made the number too high, if anything; rows that left made it too low.
+        if first >= self.first && self.counted.is_some() {
+            return Turn::Counted(resume);
+        }
         if first.is_some() && first == self.first {
             self.spoiled = 0;
-            self.complete = self.family_rows == rows;
-            if self.complete || self.shows_just(rows, known) {
-                return Turn::Counted(resume);
-            }
             self.weigh(rows);
             if self.believed {
+                self.counted = Some(counts(&self.sequence));
                 return Turn::Counted(resume);
             }
         }
@@ -319,8 +357,7 @@ impl Long {
             Some(first) => self.top = first.saturating_sub(1),
             None => self.top = self.top.saturating_sub(u64::from(shown.len / 2).max(1)),
         }
-        let budget = MIN_BUDGET.max(self.pass_requests.saturating_mul(4));
-        if self.requests >= budget {
+        if self.requests >= self.budget() {
             return Turn::Doubtful(resume);
         }
         self.restart()
@@ -349,7 +386,7 @@ impl Long {
 
     fn spoil(&mut self, shown: &Shown, forward: Option<u64>) -> Turn {
         self.spoiled += 1;
-        if self.spoiled > MAX_SPOILED {
+        if self.spoiled > MAX_SPOILED || self.requests >= self.budget() {
             return Turn::Lost;
         }
         self.top = match forward {
@@ -359,11 +396,18 @@ impl Long {
         self.restart()
     }
 
+    /// Requests that may be spent on the second before it is left in doubt.
+    fn budget(&self) -> u32 {
+        MIN_BUDGET.max(self.pass_requests.saturating_mul(4))
+    }
+
     fn restart(&mut self) -> Turn {
         self.passes += 1;
         self.stage = Stage::Pass;
         self.first = None;
         self.sequence.clear();
+        self.anchors.clear();
+        self.counted = None;
         self.steady = true;
         self.pass_requests = 0;
         Turn::Ask(self.top)
@@ -371,15 +415,9 @@ impl Long {
 
     /// The whole second, where it was counted row by row.
     pub(super) fn whole(&self) -> Option<Tally> {
-        let counts: HashMap<Identity, u32> = if self.complete {
-            self.families.values().flat_map(|family| family.rows.iter().copied()).collect()
-        } else if self.believed {
-            counts(&self.sequence)
-        } else {
-            return None;
-        };
+        let counts = self.counted.as_ref().filter(|counts| !counts.is_empty())?;
         // A map has no order of its own; the same rows are to lead to the same entries every time.
-        let mut ordered: Vec<_> = counts.into_iter().collect();
+        let mut ordered: Vec<_> = counts.iter().map(|(row, count)| (*row, *count)).collect();
         ordered.sort_unstable_by_key(|(identity, _)| *identity);
         let kept = |(identity, count)| Some((identity, count, self.kept.get(&identity)?.clone()));
         Some(Tally::from_counts(ordered.into_iter().filter_map(kept).collect()))
@@ -408,8 +446,18 @@ impl Long {
     /// What is to be remembered of a second that was counted by belief, so that the next walk needs
     /// one pass and no more.
     pub(super) fn belief(&self) -> Option<Doubt> {
-        let old = self.old.filter(|_| self.believed && !self.complete)?;
+        let old = self.old.filter(|_| self.believed)?;
         Some(Doubt { bits: BELIEVED_BITS, walks: 0, ..old })
+    }
+}
+
+/// Where the walk goes on after a page that shows what lies below the second.
+fn resume_below(shown: &Shown) -> Resume {
+    match shown.below {
+        Some((frontier, start)) if !shown.short => {
+            Resume::At { offset: (shown.offset + start as u64).saturating_sub(1), frontier }
+        }
+        _ => Resume::End,
     }
 }
 

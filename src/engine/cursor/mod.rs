@@ -8,9 +8,9 @@
 //!    than the log's clock (and a result is gained no later than that);
 //! 2. it is **there when it is looked for**: it does not leave the log before the first walk of the
 //!    whole overlap that begins after it appeared has read its second;
-//! 3. the **pages can be joined**: each answer is one consistent look at the log, newest first, and
+//! 3. the **pages can be joined**: each answer is one consistent look at the log, newest first;
 //!    between two requests rows do not leave it faster, above the place that is read, than stepping
-//!    back can follow;
+//!    back can follow; and a second of more rows than a page loses none while it is read;
 //! 4. **our clock and the log's newest row are not both ahead** of the log's own clock.
 //!
 //! What no reader of such a log can tell: of byte-identical rows in one second, one that leaves

@@ -348,11 +348,14 @@ impl Walk {
     }
 
     fn past_end(&mut self, page: &Page, resume: u64, short_len: u32) {
-        if page.len == 0 || short_len < 2 || self.stalled > MAX_STALLED {
+        if page.len == 0 || self.stalled > MAX_STALLED {
             return self.end(page.len == 0);
         }
         self.stalled += 1;
-        self.full_len = short_len.min(self.full_len);
+        // One row is no page: more likely a row came meanwhile.
+        if short_len >= 2 {
+            self.full_len = short_len.min(self.full_len);
+        }
         self.offset = resume;
         self.phase = Phase::Joining;
     }
@@ -377,6 +380,10 @@ impl Walk {
     }
 
     fn long(&mut self, long: Box<Long>, page: Page) {
+        if page.len == 0 && self.offset == 0 {
+            // Every row has left the log.
+            return self.end(true);
+        }
         let short = page.len < self.full_len;
         let readable = page.rejected.is_empty();
         let (blocks, ordered) = page::blocks(page.rows);
@@ -608,7 +615,12 @@ impl Walk {
         counts.gap = counts.rows > 0 && !self.met_known && !self.account.ledger.base_is_empty();
         let waiting = self.doubts.iter().filter(|doubt| waits(doubt)).count();
         counts.doubts = u32::try_from(waiting).unwrap_or(u32::MAX);
-        let floor = self.new_floor(proven);
+        let mut floor = self.new_floor(proven);
+        if counts.baseline && !covered && self.settings.first_run != FirstRun::All {
+            // History that this walk did not reach is not to become news when another does.
+            let reached = self.frontier.unwrap_or(floor);
+            floor = floor.max(reached.min(self.moment.wall));
+        }
         let cursor = self.new_cursor(floor);
         if self.staged {
             self.account.mark_staged();

@@ -21,6 +21,8 @@ pub(super) struct Ledger {
     pub(super) entries: HashMap<EntryId, Entry>,
     /// How often each entry was decided as new and as revised.
     pub(super) decided: HashMap<EntryId, (u32, u32)>,
+    /// How often a row as it then was has been decided.
+    pub(super) decided_rows: HashMap<Identity, usize>,
 }
 
 pub(super) fn repo() -> RepoKey {
@@ -107,6 +109,7 @@ impl Ledger {
     }
 
     fn decide(&mut self, entry: Entry) {
+        *self.decided_rows.entry(entry.identity).or_default() += 1;
         let (new, revised) = self.decided.entry(entry.id).or_default();
         if entry.revises {
             *revised += 1;

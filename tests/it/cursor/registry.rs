@@ -78,13 +78,25 @@ pub(super) struct Registry {
     random: fastrand::Rng,
     answers: u64,
     next_kind: u32,
+    /// A walk is under way.
+    pub(super) is_read: bool,
     pub(super) limit: u32,
 }
 
 impl Registry {
     pub(super) fn new(order: Order, total: Total, limit: u32, seed: u64, now: i64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        Self { rows: Vec::new(), now, order, total, random, answers: 0, next_kind: 1000, limit }
+        Self {
+            rows: Vec::new(),
+            now,
+            order,
+            total,
+            random,
+            answers: 0,
+            next_kind: 1000,
+            is_read: false,
+            limit,
+        }
     }
 
     /// Publishes a row. Where the order changes, no more of a kind stand in a second than some page
@@ -132,11 +144,27 @@ impl Registry {
     /// The oldest rows leave.
     pub(super) fn expire(&mut self, count: usize) {
         for index in self.present().into_iter().rev().take(count) {
-            self.rows[index].gone = true;
-            // While first contact reads a second, its rows and their number must not fall apart.
-            let wall = self.rows[index].wall;
-            self.rows.iter_mut().filter(|row| row.wall == wall).for_each(|row| row.history = false);
+            self.leave(index);
         }
+    }
+
+    /// Some row leaves.
+    pub(super) fn withdraw(&mut self, pick: u32) {
+        let present = self.present();
+        if let Some(&index) = present.get(pick as usize % present.len().max(1)) {
+            self.leave(index);
+        }
+    }
+
+    fn leave(&mut self, index: usize) {
+        // A second longer than a page loses no row while it is read, as the guarantee wants it.
+        if self.is_read && self.in_second(self.rows[index].wall) >= self.limit as usize {
+            return;
+        }
+        self.rows[index].gone = true;
+        // While first contact reads a second, its rows and their number must not fall apart.
+        let wall = self.rows[index].wall;
+        self.rows.iter_mut().filter(|row| row.wall == wall).for_each(|row| row.history = false);
     }
 
     /// A row without a result, no older than `since`, gains it.
