@@ -272,7 +272,7 @@ fn rows_that_can_not_be_understood_stop_nothing_and_are_handed_on_once() {
         let rows = std::mem::take(&mut page.rows);
         for (index, row) in rows.into_iter().enumerate() {
             let place = offset + index;
-            if place % 3 == 0 || (15..25).contains(&place) {
+            if place.is_multiple_of(3) || (15..25).contains(&place) {
                 let raw = format!("row {place}");
                 page.rejected.push(Rejected { raw, reason: "rubbish".to_owned() });
             } else {
