@@ -246,9 +246,43 @@ async fn a_retried_dead_letter_goes_at_once_whatever_of_its_key_waits() {
     let first = home.claim_for("ops", 9, at(11)).await;
     assert_eq!(numbers(&first), [1], "3 still waits behind 2");
     home.settle_as(&second[0], SettleAs::Delivered, at(12)).await;
-    assert_eq!(home.claim_for("ops", 9, at(12)).await.len(), 0, "and now behind 1");
-    home.settle_as(&first[0], SettleAs::Delivered, at(13)).await;
-    assert_eq!(numbers(&home.claim_for("ops", 9, at(13)).await), [3]);
+    assert_eq!(numbers(&home.claim_for("ops", 9, at(12)).await), [3], "1 is beside the line");
+}
+
+#[tokio::test]
+async fn what_comes_after_a_retried_dead_letter_waits_for_it() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a")]).await;
+    let first = home.claim_for("ops", 1, at(9)).await;
+    home.settle_as(&first[0], SettleAs::Dead, at(10)).await;
+    assert!(home.retry(id(1), None, at(11)).await.unwrap());
+    home.put(vec![about(2, "ops", "a")]).await;
+    let first = home.claim_for("ops", 9, at(11)).await;
+    assert_eq!(numbers(&first), [1]);
+    home.settle_as(&first[0], SettleAs::Delivered, at(12)).await;
+    assert_eq!(numbers(&home.claim_for("ops", 9, at(12)).await), [2]);
+}
+
+#[tokio::test]
+async fn a_row_that_is_sent_out_of_its_turn_lets_nobody_pass() {
+    let home = Home::new();
+    home.put((1..=4).map(|n| about(n, "ops", "a")).collect()).await;
+    let first = home.claim_for("ops", 9, at(9)).await;
+    // The second goes now; the third still waits for the first, the fourth for the third.
+    assert!(home.retry(id(2), None, at(10)).await.unwrap());
+    let second = home.claim_for("ops", 9, at(10)).await;
+    assert_eq!(numbers(&second), [2]);
+    home.settle_as(&second[0], SettleAs::Delivered, at(11)).await;
+    assert_eq!(home.claim_for("ops", 9, at(11)).await.len(), 0);
+    // The last leaves; a fifth stands behind the third.
+    assert!(home.retry(id(4), Some("dev"), at(11)).await.unwrap());
+    home.put(vec![about(5, "ops", "a")]).await;
+    for n in [1, 3, 5] {
+        let claimed = if n == 1 { first.clone() } else { home.claim_for("ops", 9, at(12)).await };
+        assert_eq!(numbers(&claimed), [n]);
+        home.settle_as(&claimed[0], SettleAs::Delivered, at(12)).await;
+    }
+    assert_eq!(numbers(&home.claim_for("dev", 9, at(12)).await), [4]);
 }
 
 #[tokio::test]

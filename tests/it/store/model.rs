@@ -60,7 +60,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A row as the model sees it. `due` is its own once it was first of its key, or a person asked.
+/// A row as the model sees it.
 #[derive(Debug, Clone)]
 struct Row {
     receiver: usize,
@@ -71,6 +71,8 @@ struct Row {
     ended: i64,
     attempts: u32,
     failures: u32,
+    /// A person had it retried: the order of its key no longer binds it.
+    retried: bool,
 }
 
 impl Row {
@@ -79,29 +81,62 @@ impl Row {
     }
 }
 
-/// All rows by their number, which is also their order.
+/// All rows by their number, which is also their order, and the lines in which they stand.
 #[derive(Debug, Default)]
 struct Model {
     rows: BTreeMap<u32, Row>,
+    /// By (receiver, key): who stands in line, the first being due.
+    lines: BTreeMap<(usize, usize), Vec<u32>>,
+    /// By (receiver, key): who joined last and has not left but by ending.
+    joined: BTreeMap<(usize, usize), u32>,
     last: u32,
     now: i64,
 }
 
 impl Model {
-    /// The rule of order: the first live row of a receiver's key is due when it was decided, if
-    /// nothing else was said of it.
-    fn let_the_first_go(&mut self) {
-        for receiver in 0..RECEIVERS.len() {
-            for key in 0..KEYS.len() {
-                let mut of_key = self
-                    .rows
-                    .values_mut()
-                    .filter(|row| row.live() && (row.receiver, row.key) == (receiver, key));
-                if let Some(first) = of_key.next() {
-                    first.due = first.due.or(Some(first.created));
-                }
-            }
+    fn join(&mut self, n: u32) {
+        let of = |row: &Row| (row.receiver, row.key);
+        let key = of(&self.rows[&n]);
+        let line = self.lines.entry(key).or_default();
+        if line.is_empty() {
+            // A dead letter that is retried is in line again if it was the last.
+            let before = self.joined.get(&key).filter(|before| self.rows[before].live());
+            line.extend(before);
         }
+        line.push(n);
+        self.joined.insert(key, n);
+        self.let_the_first_go(key);
+    }
+
+    /// The first of a line is due when it was decided, if nothing else was said of it.
+    fn let_the_first_go(&mut self, key: (usize, usize)) {
+        if let Some(first) = self.lines.get(&key).and_then(|line| line.first()) {
+            let row = self.rows.get_mut(first).unwrap();
+            row.due = row.due.or(Some(row.created));
+        }
+    }
+
+    fn end(&mut self, n: u32, state: NotificationState) {
+        let now = self.now;
+        let row = self.rows.get_mut(&n).unwrap();
+        (row.state, row.due, row.ended) = (state, None, now);
+        let key = (row.receiver, row.key);
+        self.lines.entry(key).or_default().retain(|&one| one != n);
+        self.let_the_first_go(key);
+    }
+
+    /// Goes out of line; whoever stood before it is the last, if it was.
+    fn leave(&mut self, n: u32) {
+        let key = (self.rows[&n].receiver, self.rows[&n].key);
+        let line = self.lines.entry(key).or_default();
+        let place = line.iter().position(|&one| one == n);
+        let before = place.and_then(|place| place.checked_sub(1)).map(|place| line[place]);
+        line.retain(|&one| one != n);
+        if self.joined.get(&key) == Some(&n) {
+            self.joined.remove(&key);
+            self.joined.extend(before.map(|before| (key, before)));
+        }
+        self.let_the_first_go(key);
     }
 
     fn claim(&mut self, receiver: usize, limit: usize) -> Vec<(u32, u32, u32)> {
@@ -131,13 +166,8 @@ impl Model {
         let now = self.now;
         let row = self.rows.get_mut(&n).unwrap();
         match becomes {
-            Becomes::Delivered | Becomes::Dead => {
-                row.state = NotificationState::Delivered;
-                if matches!(becomes, Becomes::Dead) {
-                    row.state = NotificationState::Dead;
-                }
-                (row.due, row.ended) = (None, now);
-            }
+            Becomes::Delivered => self.end(n, NotificationState::Delivered),
+            Becomes::Dead => self.end(n, NotificationState::Dead),
             Becomes::Later(wait, failed) => {
                 row.state = NotificationState::Pending;
                 row.due = Some(now + wait);
@@ -162,7 +192,6 @@ impl Both {
     async fn run(mut self, ops: Vec<Op>) {
         for op in ops {
             self.step(op).await;
-            self.model.let_the_first_go();
             self.compare().await;
         }
     }
@@ -206,9 +235,13 @@ impl Both {
             }
             batch.push(new);
             let (created, ended) = (self.model.now, self.model.now);
+            let (due, attempts, failures, retried) = (None, 0, 0, false);
             let row =
-                Row { receiver, key, state, created, due: None, ended, attempts: 0, failures: 0 };
+                Row { receiver, key, state, created, due, ended, attempts, failures, retried };
             self.model.rows.insert(self.model.last, row);
+            if !held {
+                self.model.join(self.model.last);
+            }
         }
         self.home.put(batch).await;
     }
@@ -246,33 +279,41 @@ impl Both {
     async fn retry(&mut self, which: &prop::sample::Index, to: Option<usize>) {
         let numbers: Vec<u32> = self.model.rows.keys().copied().collect();
         let Some(&n) = pick(&numbers, which) else { return };
-        let row = self.model.rows.get_mut(&n).unwrap();
+        let row = &self.model.rows[&n];
         let can = matches!(row.state, NotificationState::Pending | NotificationState::Dead);
         if can {
-            row.state = NotificationState::Pending;
+            let blocked = row.state == NotificationState::Pending && row.due.is_none();
+            if blocked || to.is_some_and(|to| to != row.receiver) {
+                self.model.leave(n);
+            }
+            let now = self.model.now;
+            let row = self.model.rows.get_mut(&n).unwrap();
+            (row.state, row.retried) = (NotificationState::Pending, true);
             row.receiver = to.unwrap_or(row.receiver);
-            (row.due, row.failures) = (Some(self.model.now), 0);
+            (row.due, row.failures) = (Some(now), 0);
         }
         let to = to.map(|to| RECEIVERS[to]);
         assert_eq!(self.home.retry(id(n), to, at(self.model.now)).await.unwrap(), can);
     }
 
     async fn orphan(&mut self, gone: usize) {
-        let mut count = 0;
-        for row in self.model.rows.values_mut() {
-            if row.receiver == gone && row.state == NotificationState::Pending {
-                row.state = NotificationState::Dead;
-                (row.due, row.ended) = (None, self.model.now);
-                count += 1;
-            }
+        let of = |row: &Row| row.receiver == gone && row.state == NotificationState::Pending;
+        let rows = self.model.rows.iter().rev();
+        let orphans: Vec<u32> = rows.filter(|(_, row)| of(row)).map(|(&n, _)| n).collect();
+        for &n in &orphans {
+            self.model.leave(n);
+            self.model.end(n, NotificationState::Dead);
         }
+        let count = orphans.len() as u64;
         let left = [RECEIVERS[1 - gone].into()];
         assert_eq!(self.home.orphan(&left, at(self.model.now)).await.unwrap(), count);
     }
 
     async fn retain(&mut self, age: i64) {
         let before = self.model.now - age;
-        self.model.rows.retain(|_, row| row.live() || row.ended >= before);
+        let Model { rows, joined, .. } = &mut self.model;
+        rows.retain(|_, row| row.live() || row.ended >= before);
+        joined.retain(|_, n| rows.contains_key(n));
         let notifications_before = at(0) + jiff::SignedDuration::from_secs(before);
         let retention = Retention { entries_before: at(0), notifications_before, limit: 3 };
         while self.home.retain(retention).await.unwrap() {}
@@ -291,6 +332,21 @@ impl Both {
         assert_eq!(self.home.release_claims(at(self.model.now)).await.unwrap(), released);
     }
 
+    /// What the lines are for, whatever they are: nobody who was not retried by hand passes an older
+    /// one of its key, and nobody waits behind nobody.
+    fn check_order(&self) {
+        for receiver in 0..RECEIVERS.len() {
+            for key in 0..KEYS.len() {
+                let rows = self.model.rows.values();
+                let of_key = rows.filter(|row| (row.receiver, row.key) == (receiver, key));
+                let live: Vec<&Row> = of_key.filter(|row| row.live()).collect();
+                assert!(live.is_empty() || live.iter().any(|row| row.due.is_some()));
+                let in_turn = live.iter().filter(|row| !row.retried);
+                assert!(in_turn.skip(1).all(|row| row.due.is_none()));
+            }
+        }
+    }
+
     async fn compare(&self) {
         let query = NotificationQuery { limit: 500, ..NotificationQuery::default() };
         let list = self.home.notifications(query).await.unwrap();
@@ -303,6 +359,7 @@ impl Both {
             (n, RECEIVERS[row.receiver].to_owned(), row.state, row.attempts, due.map(at))
         });
         assert_eq!(seen.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+        self.check_order();
         let counts = self.home.outbox().await.unwrap();
         for (index, receiver) in RECEIVERS.into_iter().enumerate() {
             let due = self.model.waiting(index).map(|(due, _)| at(due)).min();

@@ -87,8 +87,8 @@ CREATE INDEX tells_entry ON tells (entry);
 
 -- How each notification fares. `state`: 0 pending, 1 sending, 2 delivered, 3 dead, 4 folded,
 -- 5 held. `live` is 1 in the first two: an index on `state < 2` could not answer without the row.
--- `due_at` is null while it waits behind another of its (receiver, key). `key` is the first eight
--- bytes of the message's. `detail` is set where the last outcome needs no row in `attempts`.
+-- `due_at` is null while it stands `behind` another of its (receiver, key); `next` is who stands
+-- behind it. `key` is the first eight bytes of the message's. `detail` is set where the last outcome needs no row in `attempts`.
 CREATE TABLE outbox (
     seq         INTEGER PRIMARY KEY,
     receiver    INTEGER NOT NULL,
@@ -98,6 +98,8 @@ CREATE TABLE outbox (
     live        INTEGER NOT NULL,
     created_at  INTEGER NOT NULL,
     due_at      INTEGER,
+    behind      INTEGER,
+    next        INTEGER,
     attempts    INTEGER NOT NULL DEFAULT 0,
     failures    INTEGER NOT NULL DEFAULT 0,
     plain       INTEGER NOT NULL DEFAULT 0,
@@ -108,8 +110,16 @@ CREATE TABLE outbox (
     folded_into INTEGER
 );
 CREATE INDEX outbox_due ON outbox (receiver, due_at) WHERE state = 0 AND due_at IS NOT NULL;
-CREATE INDEX outbox_live ON outbox (receiver, key) WHERE live = 1;
+CREATE INDEX outbox_live ON outbox (receiver) WHERE live = 1;
 CREATE INDEX outbox_dead ON outbox (receiver) WHERE state = 3;
+
+-- The last row of each (receiver, key), living or not.
+CREATE TABLE lines (
+    receiver INTEGER NOT NULL,
+    key      INTEGER NOT NULL,
+    last     INTEGER NOT NULL,
+    PRIMARY KEY (receiver, key)
+) WITHOUT ROWID;
 
 -- Attempts, but for one that delivered at once and had nothing else to say: `outbox` holds that.
 CREATE TABLE attempts (

@@ -19,14 +19,8 @@ use super::{
     code::{Coded, Utf8, json_into, ms, number, short_key},
     cursors,
     error::{Failure, Outcome},
+    line,
 };
-
-/// A row of the outbox, due at once unless one of its key is there before it.
-pub(super) const PUT_ROW: &str =
-    "INSERT INTO outbox (seq, receiver, rule, key, state, live, created_at, ended_at, due_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?7 IS NULL, ?6, ?7, CASE WHEN ?7 IS NOT NULL OR EXISTS
-    (SELECT 1 FROM outbox WHERE receiver = ?2 AND key = ?4 AND live = 1)
-    THEN NULL ELSE ?6 END)";
 
 /// Where the entries of a batch were put.
 type Places = HashMap<EntryId, i64>;
@@ -132,14 +126,13 @@ fn put_notifications(
          key_json, format, payload)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (id) DO NOTHING",
     )?;
-    let mut put_row = conn.prepare_cached(PUT_ROW)?;
+    let mut put_row = conn.prepare_cached(
+        "INSERT INTO outbox (seq, receiver, rule, key, state, live, created_at, due_at, ended_at,
+         behind) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
     let mut entries = Vec::new();
     for new in notifications {
         let created_at = ms(new.created_at);
-        let (state, ended_at) = match new.held_by {
-            Some(_) => (NotificationState::Held, Some(created_at)),
-            None => (NotificationState::Pending, None),
-        };
         if new.payload.is_none() && new.held_by.is_none() {
             return Err(Failure::Bug(format!("notification {} has nothing to send", new.id)));
         }
@@ -164,15 +157,26 @@ fn put_notifications(
             continue;
         }
         let seq = conn.last_insert_rowid();
+        let receiver = names.name(conn, &new.receiver)?;
+        let key = short_key(&new.key);
+        let held = new.held_by.is_some();
+        let behind = if held { None } else { line::last(conn, receiver, key)? };
+        let state = if held { NotificationState::Held } else { NotificationState::Pending };
         put_row.execute(params![
             seq,
-            names.name(conn, &new.receiver)?,
+            receiver,
             names.name(conn, &new.rule)?,
-            short_key(&new.key),
+            key,
             state.code(),
+            !held,
             created_at,
-            ended_at,
+            (!held && behind.is_none()).then_some(created_at),
+            held.then_some(created_at),
+            behind,
         ])?;
+        if !held {
+            line::join(conn, seq, receiver, key, behind)?;
+        }
         put_tells(conn, places, seq, new)?;
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! The outbox: claims, settlements, retries by hand.
 //!
-//! A row of a (receiver, key) is due only while it is the first that lives; a row that ends makes
-//! the next one due in the same transaction. A row that a person retries is due on its own, beside
-//! whatever of its key is live by then; what stands behind still waits for the oldest live one.
+//! Rows of a (receiver, key) stand in [`line`]: only the first is due, and a row that ends makes the
+//! next one due in the same transaction. A row that a person retries is due at once, beside whatever
+//! of its key is live by then: a dead letter has left its line, and one that waits behind another
+//! leaves it. What comes later stands behind a retried dead letter only if that was the last.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -17,8 +18,9 @@ use crate::{
 
 use super::{
     Writing,
-    code::{Code, Coded, Utf8, instant, instant_or_none, json_into, ms, ms_not_before, short_key},
+    code::{Code, Coded, Utf8, instant, instant_or_none, json_into, ms, ms_not_before},
     error::Outcome,
+    line,
     names::find_name,
 };
 
@@ -37,16 +39,10 @@ pub(super) const DUE: &str =
 pub(super) const NEXT_DUE: &str =
     "SELECT min(due_at) FROM outbox WHERE receiver = ?1 AND state = 0 AND due_at IS NOT NULL";
 
-/// The oldest live row of a key, by the index of live rows.
-pub(super) const WAKE: &str = "UPDATE outbox SET due_at = created_at WHERE seq =
-    (SELECT min(seq) FROM outbox WHERE receiver = ?1 AND key = ?2 AND live = 1)
-    AND state = 0 AND due_at IS NULL";
-
-/// What waits for a receiver, by the index of live rows.
-pub(super) const ORPHAN: &str =
-    "UPDATE outbox SET state = 3, live = 0, due_at = NULL, ended_at = ?2, status = NULL, detail = ?3
-    WHERE seq IN (SELECT seq FROM outbox
-    WHERE receiver = ?1 AND live = 1 AND state = 0 LIMIT ?4)";
+/// What waits for a receiver, by the index of live rows, from the end: so nobody is left standing
+/// behind one who is gone, should the next step never come.
+pub(super) const ORPHANS: &str = "SELECT seq FROM outbox
+    WHERE receiver = ?1 AND live = 1 AND state = 0 ORDER BY seq DESC LIMIT ?2";
 
 /// A longer detail goes into `attempts`, so that the outbox's rows stay narrow.
 const DETAIL_BYTES: usize = 128;
@@ -147,25 +143,20 @@ fn settle_one(writing: &mut Writing, settlement: &Settlement) -> Outcome<()> {
 /// Ends a row and makes the next of its key due. Says how many rows it ended, 0 or 1.
 fn end(writing: &mut Writing, settlement: &Settlement, state: NotificationState) -> Outcome<usize> {
     let outcome = fits_the_row(settlement).then_some(&settlement.outcome);
-    let Writing { conn, names, .. } = writing;
-    let ended = conn
-        .prepare_cached(
-            "UPDATE outbox SET state = ?2, live = 0, due_at = NULL, started_at = ?3, ended_at = ?4,
-             status = ?5, detail = ?6 WHERE seq = ?1 AND state = 1",
-        )?
-        .execute(params![
-            settlement.seq,
-            state.code(),
-            ms(settlement.started_at),
-            ms(settlement.ended_at),
-            outcome.and_then(|outcome| outcome.status),
-            outcome.map(|outcome| Utf8(outcome.detail.as_bytes())),
-        ])?;
-    if ended > 0 {
-        let receiver = names.name(conn, &settlement.receiver)?;
-        wake_next(conn, receiver, short_key(&settlement.key))?;
-    }
-    Ok(ended)
+    let conn = &writing.conn;
+    line::advance(conn, settlement.seq, NotificationState::Sending)?;
+    let mut end = conn.prepare_cached(
+        "UPDATE outbox SET state = ?2, live = 0, due_at = NULL, next = NULL, started_at = ?3, ended_at = ?4,
+         status = ?5, detail = ?6 WHERE seq = ?1 AND state = 1",
+    )?;
+    Ok(end.execute(params![
+        settlement.seq,
+        state.code(),
+        ms(settlement.started_at),
+        ms(settlement.ended_at),
+        outcome.and_then(|outcome| outcome.status),
+        outcome.map(|outcome| Utf8(outcome.detail.as_bytes())),
+    ])?)
 }
 
 /// Whether an attempt is a delivery at once with nothing more to say than the row holds.
@@ -204,12 +195,6 @@ fn put_attempt(writing: &mut Writing, settlement: &Settlement) -> Outcome<()> {
     Ok(())
 }
 
-/// Makes the oldest live row of a key due, where it waited behind one that is gone.
-fn wake_next(conn: &Connection, receiver: i64, key: i64) -> Outcome<()> {
-    conn.prepare_cached(WAKE)?.execute([receiver, key])?;
-    Ok(())
-}
-
 fn put_lane(writing: &mut Writing, lane: Option<&LaneRecord>) -> Outcome<()> {
     let Some(lane) = lane else { return Ok(()) };
     let Writing { conn, buffer, .. } = writing;
@@ -244,8 +229,7 @@ pub(super) fn orphan(
     )?;
     let waiting = find.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let waiting: Vec<(i64, String)> = waiting.collect::<Result<_, _>>()?;
-    let mut kill = conn.prepare_cached(ORPHAN)?;
-    let mut left = ORPHAN_ROWS;
+    let mut killed = 0;
     for (id, name) in waiting {
         if receivers.iter().any(|receiver| **receiver == *name) {
             continue;
@@ -253,9 +237,31 @@ pub(super) fn orphan(
         let detail = format!(
             "the receiver {name} is not in the configuration any more; retry it to another receiver"
         );
-        left -= kill.execute(params![id, ms(now), detail, left])? as i64;
+        killed += kill(conn, id, ORPHAN_ROWS - killed, &detail, now)?;
     }
-    Ok((ORPHAN_ROWS - left) as u64)
+    Ok(killed as u64)
+}
+
+/// Makes dead letters of what waits for a receiver. Says how many.
+fn kill(
+    conn: &Connection,
+    receiver: i64,
+    limit: i64,
+    detail: &str,
+    now: Timestamp,
+) -> Outcome<i64> {
+    let mut find = conn.prepare_cached(ORPHANS)?;
+    let rows: Vec<i64> =
+        find.query_map([receiver, limit], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut end = conn.prepare_cached(
+        "UPDATE outbox SET state = 3, live = 0, due_at = NULL, ended_at = ?2, status = NULL,
+         detail = ?3 WHERE seq = ?1",
+    )?;
+    for &seq in &rows {
+        line::leave(conn, seq)?;
+        end.execute(params![seq, ms(now), detail])?;
+    }
+    Ok(rows.len() as i64)
 }
 
 pub(super) fn retry(
@@ -266,19 +272,20 @@ pub(super) fn retry(
 ) -> Outcome<bool> {
     let Writing { conn, names, .. } = writing;
     let mut find = conn.prepare_cached(
-        "SELECT o.seq, o.receiver, o.key FROM messages m JOIN outbox o ON o.seq = m.seq
+        "SELECT o.seq, o.receiver, o.behind FROM messages m JOIN outbox o ON o.seq = m.seq
          WHERE m.id = ?1 AND o.state IN (0, 3)",
     )?;
-    let found: Option<(i64, i64, i64)> =
+    let found: Option<(i64, i64, Option<i64>)> =
         find.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-    let Some((seq, from, key)) = found else { return Ok(false) };
+    let Some((seq, from, behind)) = found else { return Ok(false) };
     let to = to.map(|to| names.name(conn, to)).transpose()?.unwrap_or(from);
+    if to != from || behind.is_some() {
+        line::leave(conn, seq)?;
+    }
     conn.prepare_cached(
         "UPDATE outbox SET state = 0, live = 1, receiver = ?2, due_at = ?3, failures = 0, plain = 0,
          ended_at = NULL, status = NULL, detail = NULL WHERE seq = ?1",
     )?
     .execute([seq, to, ms(now)])?;
-    // It may have stood in the way of another where it was.
-    wake_next(conn, from, key)?;
     Ok(true)
 }

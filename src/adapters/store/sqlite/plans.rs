@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{commit, cursors, open, outbox, query};
+use super::{cursors, line, open, outbox, query};
 
 fn plan(conn: &Connection, sql: &str) -> String {
     let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -40,10 +40,10 @@ fn deliveries_read_the_partial_indexes_alone() {
         assert_plan(conn, outbox::NEXT_DUE, &[due]);
         let due = "SEARCH o USING INDEX outbox_due (receiver=? AND due_at>? AND due_at<?)";
         assert_plan(conn, outbox::DUE, &[due, "SEARCH m USING INTEGER PRIMARY KEY"]);
-        let live = "USING COVERING INDEX outbox_live (receiver=? AND key=?)";
-        assert_plan(conn, outbox::WAKE, &[live, "SEARCH outbox USING INTEGER PRIMARY KEY"]);
-        assert_plan(conn, commit::PUT_ROW, &[live]);
-        assert_plan(conn, outbox::ORPHAN, &["INDEX outbox_live (receiver=?)"]);
+        let by_seq = "SEARCH outbox USING INTEGER PRIMARY KEY (rowid=?)";
+        assert_plan(conn, line::LAST, &["PRIMARY KEY (receiver=? AND key=?)"]);
+        assert_plan(conn, line::ADVANCE, &[by_seq]);
+        assert_plan(conn, outbox::ORPHANS, &["INDEX outbox_live (receiver=?)"]);
     });
 }
 

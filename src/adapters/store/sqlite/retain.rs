@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 
 use crate::ports::Retention;
 
-use super::{Writing, code::ms, error::Outcome};
+use super::{Writing, code::ms, error::Outcome, line};
 
 /// The most rejected rows that are kept.
 const REJECTED_ROWS: i64 = 10_000;
@@ -57,7 +57,7 @@ pub(super) fn retain(writing: &mut Writing, retention: &Retention) -> Outcome<bo
 
 fn sweep_notifications(conn: &Connection, after: i64, before: i64, limit: i64) -> Outcome<Step> {
     let mut find = conn.prepare_cached(
-        "SELECT seq, created_at, state > 1 AND ended_at < ?2 FROM outbox WHERE seq > ?1
+        "SELECT seq, created_at, live = 0 AND ended_at < ?2, receiver, key FROM outbox WHERE seq > ?1
          ORDER BY seq LIMIT ?3",
     )?;
     let mut rows = find.query([after, before, limit])?;
@@ -70,6 +70,7 @@ fn sweep_notifications(conn: &Connection, after: i64, before: i64, limit: i64) -
         }
         (last, seen) = (row.get(0)?, seen + 1);
         if row.get::<_, Option<bool>>(2)?.unwrap_or(false) {
+            line::forget(conn, last, row.get(3)?, row.get(4)?)?;
             old.push(last);
         }
     }

@@ -1,0 +1,87 @@
+//! Standing in line: first in, first out per (receiver, key).
+//!
+//! Rows of one key are linked: each knows the row it stands `behind` and the `next` one, and
+//! `lines` knows the last of each. Only the first of a line is due. An index of live rows by key
+//! would say the same in fewer words, but a backlog's worth of it lies in no order of time: every
+//! settlement would write another page of it, a third of all that delivering writes. The links
+//! lie in rows that are written anyway.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::domain::notification::NotificationState;
+
+use super::{code::Coded, error::Outcome};
+
+/// The last of a line, if it still lives.
+pub(super) const LAST: &str = "SELECT o.seq FROM lines l JOIN outbox o ON o.seq = l.last
+    WHERE l.receiver = ?1 AND l.key = ?2 AND o.live = 1";
+
+/// The one who stands behind a row is the first when it has gone.
+pub(super) const ADVANCE: &str = "UPDATE outbox SET behind = NULL, due_at = created_at
+    WHERE seq = (SELECT next FROM outbox WHERE seq = ?1 AND state = ?2)";
+
+/// Whom a new row of a key will stand behind.
+pub(super) fn last(conn: &Connection, receiver: i64, key: i64) -> Outcome<Option<i64>> {
+    let mut find = conn.prepare_cached(LAST)?;
+    Ok(find.query_row([receiver, key], |row| row.get(0)).optional()?)
+}
+
+/// Puts a row at the end of its line, behind the last where there is one.
+pub(super) fn join(
+    conn: &Connection,
+    seq: i64,
+    receiver: i64,
+    key: i64,
+    behind: Option<i64>,
+) -> Outcome<()> {
+    if let Some(behind) = behind {
+        conn.prepare_cached("UPDATE outbox SET next = ?2 WHERE seq = ?1")?
+            .execute([behind, seq])?;
+    }
+    conn.prepare_cached(
+        "INSERT INTO lines (receiver, key, last) VALUES (?1, ?2, ?3)
+         ON CONFLICT (receiver, key) DO UPDATE SET last = excluded.last",
+    )?
+    .execute([receiver, key, seq])?;
+    Ok(())
+}
+
+/// Makes the one behind a row the first, if the row is in that state. The row itself is then to be
+/// ended or taken out, with its `next` cleared.
+pub(super) fn advance(conn: &Connection, seq: i64, state: NotificationState) -> Outcome<()> {
+    conn.prepare_cached(ADVANCE)?.execute([seq, state.code()])?;
+    Ok(())
+}
+
+/// Takes a waiting row out of its line, wherever in it it stands; or one that is dead, and so in
+/// none, out of what is known of the line it was in.
+pub(super) fn leave(conn: &Connection, seq: i64) -> Outcome<()> {
+    let mut find =
+        conn.prepare_cached("SELECT receiver, key, behind, next FROM outbox WHERE seq = ?1")?;
+    let (receiver, key, behind, next): (i64, i64, Option<i64>, Option<i64>) =
+        find.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    let Some(behind) = behind else {
+        advance(conn, seq, NotificationState::Pending)?;
+        conn.prepare_cached("UPDATE outbox SET next = NULL WHERE seq = ?1")?.execute([seq])?;
+        return forget(conn, seq, receiver, key);
+    };
+    conn.prepare_cached("UPDATE outbox SET behind = NULL, next = NULL WHERE seq = ?1")?
+        .execute([seq])?;
+    conn.prepare_cached("UPDATE outbox SET next = ?2 WHERE seq = ?1")?.execute((behind, next))?;
+    match next {
+        Some(next) => conn
+            .prepare_cached("UPDATE outbox SET behind = ?2 WHERE seq = ?1")?
+            .execute([next, behind])?,
+        None => conn
+            .prepare_cached("UPDATE lines SET last = ?3 WHERE receiver = ?1 AND key = ?2")?
+            .execute([receiver, key, behind])?,
+    };
+    Ok(())
+}
+
+/// Forgets a line whose last one is gone.
+pub(super) fn forget(conn: &Connection, seq: i64, receiver: i64, key: i64) -> Outcome<()> {
+    conn.prepare_cached("DELETE FROM lines WHERE receiver = ?1 AND key = ?2 AND last = ?3")?
+        .execute([receiver, key, seq])?;
+    Ok(())
+}
