@@ -8,7 +8,7 @@ demo: ## everything with no account: a stand-in registry, rules and a chat wall
 test: ## formatting, lints, and every test; installs what it needs
 	bash tests/run.sh
 
-bench: ## the numbers of docs/performance.md, as a table and as JSON
+bench: ## the numbers, as a table and as JSON
 	bash benches/run.sh
 
 image: ## the container image, with whatever builder is here

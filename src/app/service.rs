@@ -70,14 +70,17 @@ impl Service {
 
 /// What keeps a source from being ready.
 fn unready(name: &str, source: &SourceStatus, now: Timestamp) -> Option<String> {
+    // One repository that fails is enough, and the others' successes hide nothing of it.
+    let failing = source.failing.first().map(|repo| format!("{}: {}", repo.repo, repo.error));
+    let known = source.last_error.as_deref().or(failing.as_deref());
     let Some(read_at) = source.read_at else {
-        let why = source.last_error.as_deref().unwrap_or("its first reading is under way");
+        let why = known.unwrap_or("its first reading is under way");
         return Some(format!("source {name} has not been read yet: {why}"));
     };
     let most = SignedDuration::try_from_secs_f64(source.effective_interval_s * INTERVALS).ok()?;
     let age = now.duration_since(read_at);
     (age > most).then(|| {
-        let why = source.last_error.as_deref().unwrap_or("its reading takes longer than that");
+        let why = known.unwrap_or("its reading takes longer than that");
         format!("source {name} was last read {} s ago: {why}", age.as_secs())
     })
 }
@@ -166,5 +169,41 @@ impl Control for Service {
     async fn metrics(&self) -> Result<String, StoreError> {
         let outbox = self.parts.store.outbox().await?;
         Ok(self.parts.metrics.encode(&outbox, self.parts.clock.now().as_millisecond()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ports::{RepoStatus, SourceState};
+
+    use super::*;
+
+    #[test]
+    fn a_source_that_one_repository_keeps_from_being_ready_names_it() {
+        let now = Timestamp::UNIX_EPOCH;
+        let failing = RepoStatus {
+            repo: "nobody/knows".into(),
+            error: "the registry knows no such repository".to_owned(),
+            since: now,
+        };
+        let mut source = SourceStatus {
+            kind: "ccr",
+            state: SourceState::Starting,
+            repos: 2,
+            effective_interval_s: 10.0,
+            read_at: None,
+            last_error: None,
+            skew_s: None,
+            requests: 2,
+            entries: 0,
+            rejected: 0,
+            gaps: 0,
+            failing: vec![failing],
+        };
+        let told = unready("shop", &source, now).unwrap();
+        assert!(told.ends_with("nobody/knows: the registry knows no such repository"), "{told}");
+        source.failing.clear();
+        let told = unready("shop", &source, now).unwrap();
+        assert!(told.ends_with("its first reading is under way"), "{told}");
     }
 }

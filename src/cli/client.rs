@@ -14,11 +14,17 @@ use super::exit::{Exit, Failure};
 #[derive(Debug, Clone, Args)]
 pub struct ServiceArgs {
     /// The service's URL, such as <http://127.0.0.1:8080>
-    #[arg(long, env = "TRIGGERBELL_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "TRIGGERBELL_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     pub url: Option<String>,
 
     /// The service's token
-    #[arg(long, env = "TRIGGERBELL_TOKEN", hide_env_values = true, hide = true)]
+    #[arg(long, global = true, env = "TRIGGERBELL_TOKEN", hide_env_values = true, hide = true)]
     pub token: Option<String>,
 }
 

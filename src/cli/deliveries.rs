@@ -8,7 +8,7 @@ use super::{
     Printed,
     client::Service,
     exit::{Exit, Failure},
-    status::word,
+    status::{instant, word},
     table::{Table, printable},
 };
 
@@ -97,7 +97,7 @@ async fn list(args: &ListArgs, service: &Service) -> Result<Exit, Failure> {
     for item in list["items"].as_array().into_iter().flatten() {
         table.row([
             word(&item["id"]),
-            word(&item["created_at"]),
+            instant(&item["created_at"]),
             item["held_by"]
                 .as_str()
                 .map_or_else(|| word(&item["state"]), |by| format!("held: {by}")),
@@ -139,7 +139,7 @@ fn print_attempts(attempts: &Value) {
         let outcome = &attempt["outcome"];
         table.row([
             format!("  {}", word(&attempt["number"])),
-            word(&attempt["started_at"]),
+            instant(&attempt["started_at"]),
             word(&attempt["took_ms"]),
             word(&outcome["class"]),
             word(&outcome["detail"]),

@@ -155,6 +155,8 @@ impl Drop for Folder {
     }
 }
 
+/// Failures go to both chats, and of the successes only those in production, which Slack takes at
+/// one a second: so the lanes keep up with the pushes, and not every push becomes a message.
 const RULES: &str = "\
 rules:
   - name: deploy-failed
@@ -166,7 +168,7 @@ rules:
     severity: warning
     send_to: [dev-slack]
   - name: deploy-succeeded
-    match: {returnCode: 0}
+    match: {returnCode: 0, namespace: prod}
     severity: info
     send_to: [dev-slack]
 ";
@@ -186,7 +188,7 @@ fn write_files(folder: &Path, demo: &Demo) -> io::Result<()> {
     repos:
 {}    poll_every: 1s
     requests_per_second: 50
-    first_run: {{since: 10m}}
+    first_run: {{since: 5m}}
 receivers:
   ops-wecom:
     wecom:
@@ -196,7 +198,6 @@ receivers:
   dev-slack:
     slack:
       webhook_url: {}
-    pace: 5/1s
 rules: [rules.yaml]
 api:
   listen: 127.0.0.1:0

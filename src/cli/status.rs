@@ -8,6 +8,7 @@ use super::{
     Printed,
     client::Service,
     exit::{Exit, Failure},
+    load::plural,
     table::Table,
 };
 
@@ -34,18 +35,19 @@ pub async fn run(args: &StatusArgs, service: &Service) -> Result<Exit, Failure> 
 }
 
 fn text(status: &Value) -> String {
+    let rules = status["rules"].as_u64().unwrap_or(0);
     let mut text = format!(
-        "triggerbell {} · {} rules · started {}\n",
+        "triggerbell {} · {} · started {}\n",
         word(&status["version"]),
-        word(&status["rules"]),
-        word(&status["started_at"]),
+        plural(usize::try_from(rules).unwrap_or(usize::MAX), "rule"),
+        instant(&status["started_at"]),
     );
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     for problem in list(&status["readiness"]["problems"]) {
         text += &format!("not ready: {}\n", word(&problem));
     }
     for alarm in list(&status["alarms"]) {
-        text += &format!("alarm since {}: {}\n", word(&alarm["since"]), word(&alarm["message"]));
+        text += &format!("alarm since {}: {}\n", instant(&alarm["since"]), word(&alarm["message"]));
     }
     let mut sources =
         Table::new(&["SOURCE", "STATE", "REPOS", "EVERY", "READ AT", "ENTRIES", "ERROR"]);
@@ -55,9 +57,9 @@ fn text(status: &Value) -> String {
             word(&source["state"]),
             word(&source["repos"]),
             format!("{:.1}s", source["effective_interval_s"].as_f64().unwrap_or(0.0)),
-            word(&source["read_at"]),
+            instant(&source["read_at"]),
             word(&source["entries"]),
-            word(&source["last_error"]),
+            error_of(source),
         ]);
     }
     let mut lanes = Table::new(&["RECEIVER", "LANE", "WAITING", "DELIVERED", "DEAD", "ERROR"]);
@@ -75,10 +77,28 @@ fn text(status: &Value) -> String {
     text + "\n" + &sources.render() + "\n" + &lanes.render()
 }
 
+/// Why a source, or the first of its repositories that fail, can't be read.
+fn error_of(source: &Value) -> String {
+    let failing = &source["failing"][0];
+    match (&source["last_error"], failing["repo"].as_str()) {
+        (Value::Null, Some(repo)) => format!("{repo}: {}", word(&failing["error"])),
+        (error, _) => word(error),
+    }
+}
+
+/// An instant to the second, which is as much as people read.
+pub(super) fn instant(value: &Value) -> String {
+    let parsed = value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    parsed
+        .and_then(|at| at.round(jiff::Unit::Second).ok())
+        .map_or_else(|| word(value), |at| at.to_string())
+}
+
 /// A value as one word or sentence; a dash for none.
 pub(super) fn word(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
+        Value::String(text) if text.is_empty() => "-".to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }

@@ -6,6 +6,7 @@ mod alarms;
 mod config;
 mod cursor;
 mod delivery;
+mod docs;
 mod house;
 mod intake;
 mod receivers;
