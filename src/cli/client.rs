@@ -32,6 +32,8 @@ pub struct ServiceArgs {
 pub struct Service {
     client: reqwest::Client,
     url: String,
+    /// What of the URL may be shown: a password may stand in it.
+    shown: String,
     token: Option<String>,
 }
 
@@ -45,10 +47,11 @@ impl Service {
         let parsed = reqwest::Url::parse(url)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .ok_or_else(|| usage(format!("{url:?} is not an http or https URL")))?;
+            .ok_or_else(|| usage("the service's URL is not an http or https URL".to_owned()))?;
         let settings = ClientSettings { timeout: Duration::from_secs(15), ..Default::default() };
         let client = client(&settings).map_err(|error| usage(error.to_string()))?;
-        Ok(Self { client, url: parsed.as_str().trim_end_matches('/').to_owned(), token })
+        let shown = parsed.origin().ascii_serialization();
+        Ok(Self { client, url: parsed.as_str().trim_end_matches('/').to_owned(), shown, token })
     }
 
     /// Asks for a path; gives the status and the body.
@@ -66,7 +69,7 @@ impl Service {
         }
         let unreachable = |error: reqwest::Error| {
             let why = describe(&error.without_url());
-            Failure::new(Exit::Unavailable, format!("no answer from {}: {why}", self.url))
+            Failure::new(Exit::Unavailable, format!("no answer from {}: {why}", self.shown))
         };
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
