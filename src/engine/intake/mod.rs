@@ -389,6 +389,7 @@ impl Intake {
     /// Slows the whole source to a probe.
     fn refuse(&mut self, name: &Arc<str>, error: &SourceError, now: Timestamp) -> Duration {
         let (first, most) = SOURCE_BACKOFF;
+        let at = Instant::now();
         let wait = match self.refused {
             None => {
                 warn!(
@@ -397,9 +398,11 @@ impl Intake {
                 );
                 first
             }
+            // Polls that were in hand at the refusal say the same once more; only probes count.
+            Some((next, wait)) if at < next => wait,
             Some((_, last)) => (last * 2).min(most),
         };
-        self.refused = Some((Instant::now() + wait, wait));
+        self.refused = Some((at + wait, wait));
         let kind = match error.kind {
             SourceErrorKind::Credentials => AlarmKind::Credentials,
             SourceErrorKind::Clock => AlarmKind::Clock,
