@@ -1,6 +1,10 @@
 //! The service as a process: from the stand-in registry to receivers, on good days and on bad ones.
 
+mod flood;
 mod killed;
+mod receivers;
+mod registry;
+mod store;
 
 use std::collections::BTreeSet;
 

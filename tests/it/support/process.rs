@@ -138,7 +138,7 @@ impl Service {
 
     /// The service that a child of [`Service::spawn`] is, once it answers.
     pub(crate) async fn from_child(folder: &Path, child: Child) -> Self {
-        let client = reqwest_client();
+        let client = client();
         let mut service = Self { child, url: String::new(), folder: folder.to_owned(), client };
         until("the service answers", async || {
             assert!(service.child.try_wait().unwrap().is_none(), "it ended: {}", service.log());
@@ -165,11 +165,6 @@ impl Service {
 
     pub(crate) async fn json(&self, path: &str) -> serde_json::Value {
         serde_json::from_str(&self.get(path).await.unwrap()).unwrap()
-    }
-
-    /// `kill -9`.
-    pub(crate) async fn kill(mut self) {
-        self.child.kill().await.unwrap();
     }
 
     /// SIGTERM, and how it ended.
@@ -204,7 +199,8 @@ pub(crate) async fn ran(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> R
     Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
-fn reqwest_client() -> reqwest::Client {
+/// An HTTP client that goes by no proxy of the environment.
+pub(crate) fn client() -> reqwest::Client {
     let settings = triggerbell::adapters::http::ClientSettings::default();
     triggerbell::adapters::http::client(&settings).unwrap()
 }

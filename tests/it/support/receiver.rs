@@ -17,6 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
+use tokio_util::sync::CancellationToken;
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -47,6 +48,8 @@ pub(crate) struct Reply {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: String,
     pub(crate) after: Duration,
+    /// Answer only when this is cancelled.
+    pub(crate) until: Option<CancellationToken>,
     /// Hang up in the middle of the answer.
     pub(crate) hang_up: bool,
 }
@@ -58,6 +61,7 @@ impl Reply {
             headers: Vec::new(),
             body: "ok".to_owned(),
             after: Duration::ZERO,
+            until: None,
             hang_up: false,
         }
     }
@@ -71,6 +75,11 @@ impl Reply {
     /// Another body.
     pub(crate) fn body(self, body: impl Into<String>) -> Self {
         Self { body: body.into(), ..self }
+    }
+
+    /// Only when this is cancelled.
+    pub(crate) fn until(self, gate: &CancellationToken) -> Self {
+        Self { until: Some(gate.clone()), ..self }
     }
 
     /// Whether a sender may take it for a success.
@@ -151,6 +160,9 @@ async fn take(
     seen.status = if reply.accepts() { reply.status } else { reply.status.max(299) };
     inner.seen.lock().unwrap().push(seen);
     tokio::time::sleep(reply.after).await;
+    if let Some(gate) = reply.until {
+        gate.cancelled().await;
+    }
     let status = StatusCode::from_u16(reply.status).unwrap();
     let mut response = if reply.hang_up {
         let part = Ok(Bytes::from(reply.body));

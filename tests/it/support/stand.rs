@@ -111,9 +111,14 @@ impl Stand {
 
     /// The `sources` of a configuration that reads all of it through API 2.0, as a block.
     pub(crate) fn source(&self, extra: &str) -> String {
+        format!("sources:\n{}", self.source_named("shop", extra))
+    }
+
+    /// One of the `sources` of a configuration, of that name.
+    pub(crate) fn source_named(&self, name: &str, extra: &str) -> String {
         let credentials = self.registry.credentials();
         format!(
-            "sources:\n  shop:\n    ccr:\n      endpoint: {}\n      secret_id: {}\n      \
+            "  {name}:\n    ccr:\n      endpoint: {}\n      secret_id: {}\n      \
              secret_key: {}\n    repos: [{}]\n    {extra}\n",
             self.registry.ccr_endpoint(),
             credentials.secret_id,
