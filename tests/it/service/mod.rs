@@ -4,6 +4,7 @@ mod flood;
 mod killed;
 mod receivers;
 mod registry;
+mod secrets;
 mod store;
 
 use std::collections::BTreeSet;
