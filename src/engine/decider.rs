@@ -7,15 +7,15 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex as StdMutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use arc_swap::ArcSwap;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
-use tracing::warn;
+use tracing::debug;
 
 use crate::{
     domain::{
@@ -34,6 +34,10 @@ use super::{alarm::Alarms, wake::Wakes};
 
 /// Entries decided before others get a turn on the thread.
 const YIELD_EVERY: usize = 64;
+
+/// How long a template is to have worked before the alarm about it ends: one that fails for some
+/// entries only is one alarm, not one for each.
+const WORKS_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
 /// What decides and what renders, which a reload swaps together.
 pub struct Policy {
@@ -61,14 +65,14 @@ impl Policy {
 pub struct Decider {
     policy: ArcSwap<Policy>,
     /// Held from the first decision of a batch to its commit, so that commits come in the order of
-    /// decisions.
-    state: Mutex<State>,
+    /// decisions. Taken out meanwhile: `None` says that a batch failed or was dropped half-way, and
+    /// that the state is to be read again.
+    state: Mutex<Option<State>>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     alarms: Alarms,
-    /// Whether an alarm about a template fires, so that the usual case costs nothing.
-    templates_failing: AtomicBool,
+    failures: TemplateFailures,
     wakes: Wakes,
 }
 
@@ -98,10 +102,10 @@ impl Decider {
         alarms: Alarms,
         wakes: Wakes,
     ) -> Result<Self, StoreError> {
-        let state = Mutex::new(State::from_records(store.state().await?));
+        let state = Mutex::new(Some(State::from_records(store.state().await?)));
         let policy = ArcSwap::from_pointee(policy);
-        let templates_failing = AtomicBool::new(false);
-        Ok(Self { policy, state, store, clock, observer, alarms, templates_failing, wakes })
+        let failures = TemplateFailures::default();
+        Ok(Self { policy, state, store, clock, observer, alarms, failures, wakes })
     }
 
     /// What is in force.
@@ -112,9 +116,13 @@ impl Decider {
     /// Decides entries and commits all that they cause, the cursor's move included.
     ///
     /// # Errors
-    /// The store took nothing of it; the state is again what was committed.
+    /// The store took nothing of it; what is decided next starts from what was committed.
     pub async fn take(&self, taken: Taken) -> Result<(), StoreError> {
-        let mut state = self.state.lock().await;
+        let mut kept = self.state.lock().await;
+        let mut state = match kept.take() {
+            Some(state) => state,
+            None => State::from_records(self.store.state().await?),
+        };
         let policy = self.policy.load_full();
         let now = self.clock.now();
         let mut batch = Batch {
@@ -131,11 +139,9 @@ impl Decider {
             self.decide(&policy, &mut state, Arc::new(entry), now, &mut batch);
         }
         let counts = Counts::of(&batch);
-        if let Err(error) = self.store.commit(batch).await {
-            *state = State::from_records(self.store.state().await?);
-            return Err(error);
-        }
-        drop(state);
+        self.store.commit(batch).await?;
+        *kept = Some(state);
+        drop(kept);
         self.tell(&counts);
         Ok(())
     }
@@ -217,7 +223,7 @@ impl Decider {
         let request = RenderRequest { template, receiver: &intent.receiver, context: &context };
         match policy.renderer.render(&request) {
             Ok(parts) if !parts.is_empty() => {
-                self.template_works(request.template, now);
+                self.template_works(&request, now);
                 parts
             }
             Ok(_) => self.render_plain(policy, &request, "it rendered to nothing", now),
@@ -225,13 +231,10 @@ impl Decider {
         }
     }
 
-    /// Ends the alarm about a template that failed before.
-    fn template_works(&self, template: Option<&str>, now: Timestamp) {
-        if self.templates_failing.load(Ordering::Relaxed) {
-            self.alarms.clear(AlarmKind::Template, &template.unwrap_or("default").into(), now);
-            let firing = self.alarms.firing();
-            let any = firing.iter().any(|alarm| alarm.kind == AlarmKind::Template);
-            self.templates_failing.store(any, Ordering::Relaxed);
+    /// Ends the alarm about a template that failed before and has worked for a while.
+    fn template_works(&self, request: &RenderRequest<'_>, now: Timestamp) {
+        if let Some(about) = self.failures.works(request, now) {
+            self.alarms.clear(AlarmKind::Template, &about, now);
         }
     }
 
@@ -243,14 +246,14 @@ impl Decider {
         now: Timestamp,
     ) -> Vec<Part> {
         let receiver = request.receiver;
-        let template: Arc<str> = request.template.unwrap_or("default").into();
-        warn!(
-            receiver.name = receiver, template.name = %template, rule.name = request.context.rule,
+        let about = self.failures.fails(request, now);
+        debug!(
+            receiver.name = receiver,
+            rule.name = request.context.rule,
             "a template failed, a plain message goes instead: {problem}"
         );
-        let message = format!("template {template} failed for {receiver}: {problem}");
-        self.alarms.raise(AlarmKind::Template, &template, &message, now);
-        self.templates_failing.store(true, Ordering::Relaxed);
+        let message = format!("template {about} failed, a plain message went instead: {problem}");
+        self.alarms.raise(AlarmKind::Template, &about, &message, now);
         self.observer.observe(Event::RenderFailed { receiver });
         vec![policy.renderer.plain(request, problem)]
     }
@@ -269,6 +272,48 @@ impl Decider {
             self.observer.observe(Event::Queued { receiver, count });
             self.wakes.wake(receiver);
         }
+    }
+}
+
+/// The templates that failed lately, each for one receiver, and when they last did.
+#[derive(Default)]
+struct TemplateFailures {
+    /// Whether there are any, so that the usual case costs nothing.
+    any: AtomicBool,
+    last: StdMutex<HashMap<Arc<str>, Timestamp>>,
+}
+
+impl TemplateFailures {
+    fn about(request: &RenderRequest<'_>) -> Arc<str> {
+        match request.template {
+            Some(template) => format!("{template} for {}", request.receiver).into(),
+            None => format!("of receiver {}", request.receiver).into(),
+        }
+    }
+
+    /// Notes a failure and says what an alarm is to be about.
+    fn fails(&self, request: &RenderRequest<'_>, now: Timestamp) -> Arc<str> {
+        let about = Self::about(request);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.insert(about.clone(), now);
+        self.any.store(true, Ordering::Relaxed);
+        about
+    }
+
+    /// Notes a success; says what the alarm was about that is over by it.
+    fn works(&self, request: &RenderRequest<'_>, now: Timestamp) -> Option<Arc<str>> {
+        if !self.any.load(Ordering::Relaxed) {
+            return None;
+        }
+        let about = Self::about(request);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed_at = *last.get(&about)?;
+        if now.duration_since(failed_at) < WORKS_AGAIN_AFTER {
+            return None;
+        }
+        last.remove(&about);
+        self.any.store(!last.is_empty(), Ordering::Relaxed);
+        Some(about)
     }
 }
 
