@@ -112,7 +112,8 @@ pub struct SourceStatus {
     pub repos: usize,
     /// The interval that the slowest of its repositories is read at, in seconds.
     pub effective_interval_s: f64,
-    /// When all of its repositories had last been read: the oldest of their last successes.
+    /// When all of its repositories had last been read: the oldest of their last successes, those
+    /// apart that the registry refuses, which are among `failing`.
     pub read_at: Option<Timestamp>,
     /// The last failure, where it was after the last success.
     pub last_error: Option<String>,

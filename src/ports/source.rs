@@ -84,9 +84,12 @@ pub enum SourceErrorKind {
 }
 
 impl SourceErrorKind {
-    /// Whether the failure is the whole source's, not one repository's.
+    /// Whether it means that nothing of the source can be read until somebody mends it.
     pub const fn is_source_wide(self) -> bool {
-        !matches!(self, Self::Repository | Self::Unavailable)
+        match self {
+            Self::Credentials | Self::Clock | Self::Retired | Self::Configuration => true,
+            Self::Throttled | Self::Repository | Self::Unavailable => false,
+        }
     }
 
     /// A word for logs and metrics.

@@ -1,4 +1,7 @@
 //! What a source shows of itself for the status; written by its intake, read by the API.
+//!
+//! Notes are taken in constant time however many repositories there are; only reading looks at all.
+//! Deliberately absent: anything that a decision about an entry depends on.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -29,6 +32,10 @@ struct Inner {
     entries: u64,
     rejected: u64,
     gaps: u64,
+    /// When any of its repositories was last read.
+    last_read: Option<Timestamp>,
+    /// When any page of it was last got.
+    last_page: Option<Timestamp>,
     repos: Vec<RepoBoard>,
 }
 
@@ -37,7 +44,16 @@ struct RepoBoard {
     name: Arc<str>,
     read_at: Option<Timestamp>,
     interval: Duration,
-    failing: Option<(Timestamp, String)>,
+    failing: Option<Failing>,
+}
+
+/// Since when a repository fails, and why.
+#[derive(Debug)]
+struct Failing {
+    since: Timestamp,
+    error: String,
+    /// The registry refuses this repository, so that it says nothing of the source.
+    refused: bool,
 }
 
 /// What a poll adds to the counts.
@@ -68,6 +84,8 @@ impl SourceBoard {
             entries: 0,
             rejected: 0,
             gaps: 0,
+            last_read: None,
+            last_page: None,
             repos: repos.iter().map(board).collect(),
         })))
     }
@@ -93,41 +111,61 @@ impl SourceBoard {
         self.with(|inner| inner.round = round);
     }
 
-    pub(super) fn succeeded(&self, repo: usize, at: Timestamp) {
+    /// A repository was read.
+    pub(super) fn read_repo(&self, repo: usize, at: Timestamp) {
         self.with(|inner| {
-            inner.held = None;
             inner.error = None;
+            inner.last_read = Some(at);
             inner.repos[repo].read_at = Some(at);
             inner.repos[repo].failing = None;
         });
+    }
+
+    /// A page was got.
+    pub(super) fn page(&self, at: Timestamp) {
+        self.with(|inner| inner.last_page = Some(at));
     }
 
     pub(super) fn interval(&self, repo: usize, interval: Duration) {
         self.with(|inner| inner.repos[repo].interval = interval);
     }
 
-    pub(super) fn failed(&self, repo: usize, at: Timestamp, error: &str) {
+    /// A repository could not be read; `refused` says that the registry refuses this one.
+    pub(super) fn failed(&self, repo: usize, at: Timestamp, error: &str, refused: bool) {
         self.with(|inner| {
             inner.error = Some(error.to_owned());
-            let failing = inner.repos[repo].failing.get_or_insert((at, String::new()));
-            error.clone_into(&mut failing.1);
+            let failing = &mut inner.repos[repo].failing;
+            let since = failing.as_ref().map_or(at, |failing| failing.since);
+            *failing = Some(Failing { since, error: error.to_owned(), refused });
         });
     }
 
-    /// The whole source is held, or blind.
-    pub(super) fn held(&self, state: SourceState) {
-        self.with(|inner| inner.held = Some(state));
+    /// The whole source is refused, or blind.
+    pub(super) fn hold(&self, state: SourceState, error: Option<&str>) {
+        self.with(|inner| {
+            inner.held = Some(state);
+            if let Some(error) = error {
+                inner.error = Some(error.to_owned());
+            }
+        });
     }
 
-    /// When any of its repositories was last read.
-    pub(super) fn last_read(&self) -> Option<Timestamp> {
-        self.with(|inner| inner.repos.iter().filter_map(|repo| repo.read_at).max())
+    /// It is neither refused nor blind.
+    pub(super) fn let_go(&self) {
+        self.with(|inner| inner.held = None);
+    }
+
+    /// When any of its repositories was last read, and when any page was got.
+    pub(super) fn last(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        self.with(|inner| (inner.last_read, inner.last_page))
     }
 
     /// What it shows now.
     pub fn read(&self) -> SourceStatus {
         self.with(|inner| {
-            let read_at = inner.repos.iter().map(|repo| repo.read_at).min().flatten();
+            let readable = |repo: &&RepoBoard| repo.failing.as_ref().is_none_or(|it| !it.refused);
+            let read_at =
+                inner.repos.iter().filter(readable).map(|repo| repo.read_at).min().flatten();
             let measured = inner.repos.iter().map(|repo| repo.interval).max();
             let effective = inner.poll_every.max(inner.round).max(measured.unwrap_or_default());
             let read = read_at.is_some();
@@ -138,8 +176,8 @@ impl SourceBoard {
                 None => SourceState::Starting,
             };
             let failing = inner.repos.iter().filter_map(|repo| {
-                let (since, error) = repo.failing.clone()?;
-                Some(RepoStatus { repo: repo.name.clone(), error, since })
+                let Failing { since, error, .. } = repo.failing.as_ref()?;
+                Some(RepoStatus { repo: repo.name.clone(), error: error.clone(), since: *since })
             });
             SourceStatus {
                 kind: inner.kind,

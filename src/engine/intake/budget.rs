@@ -17,7 +17,7 @@ const SLACK: Duration = Duration::from_millis(20);
 /// How long a service's "too many" is remembered.
 const PENALTY: Duration = Duration::from_secs(300);
 
-/// The most that a penalty stretches the budget.
+/// The most that penalties stretch the budget.
 const PENALTY_MAX: u32 = 16;
 
 /// So many requests a second, evenly.
@@ -31,17 +31,30 @@ pub(super) struct Budget {
 struct Inner {
     next: Instant,
     stretch: u32,
-    stretched_until: Instant,
+    penalised_at: Option<Instant>,
+}
+
+impl Inner {
+    fn stretch(&mut self, now: Instant) -> u32 {
+        if self.penalised_at.is_some_and(|at| now.saturating_duration_since(at) >= PENALTY) {
+            self.penalised_at = None;
+            self.stretch = 1;
+        }
+        self.stretch
+    }
 }
 
 impl Budget {
     /// A budget of more than zero requests a second.
     pub(super) fn new(requests_per_second: f64) -> Self {
-        let now = Instant::now();
         let interval = Duration::try_from_secs_f64(1.0 / requests_per_second)
             .unwrap_or(Duration::from_secs(3600));
-        let inner = Mutex::new(Inner { next: now, stretch: 1, stretched_until: now });
-        Self { interval, inner }
+        let inner = Inner { next: Instant::now(), stretch: 1, penalised_at: None };
+        Self { interval, inner: Mutex::new(inner) }
+    }
+
+    fn with<R>(&self, use_it: impl FnOnce(&mut Inner) -> R) -> R {
+        use_it(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits for this request's instant.
@@ -53,26 +66,35 @@ impl Budget {
     }
 
     fn reserve(&self) -> Instant {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if inner.stretched_until <= now {
-            inner.stretch = 1;
-        }
-        let at = inner.next.max(now.checked_sub(SLACK).unwrap_or(now));
-        inner.next = at + self.interval * inner.stretch;
-        at
+        self.with(|inner| {
+            let at = inner.next.max(now.checked_sub(SLACK).unwrap_or(now));
+            inner.next = at + self.interval * inner.stretch(now);
+            at
+        })
     }
 
-    /// Halves the budget for a while, since the service said that it is asked too much.
-    pub(super) fn penalise(&self) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.stretch = (inner.stretch * 2).min(PENALTY_MAX);
-        inner.stretched_until = Instant::now() + PENALTY;
+    /// Halves the budget for a while, since the service said of a request made at `sent` that it is
+    /// asked too much, and asks nothing for as long as it wished. Requests that were already under
+    /// way when it was halved say nothing new.
+    pub(super) fn penalise(&self, sent: Instant, wished: Option<Duration>) {
+        let now = Instant::now();
+        self.with(|inner| {
+            if let Some(wished) = wished {
+                inner.next = inner.next.max(now + wished);
+            }
+            let stretch = inner.stretch(now);
+            if inner.penalised_at.is_none_or(|at| sent > at) {
+                inner.stretch = (stretch * 2).min(PENALTY_MAX);
+                inner.penalised_at = Some(now);
+            }
+        });
     }
 
     /// The time that so many requests take.
     pub(super) fn time_for(&self, requests: usize) -> Duration {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        self.interval * inner.stretch * u32::try_from(requests).unwrap_or(u32::MAX)
+        let stretch = self.with(|inner| inner.stretch(Instant::now()));
+        let requests = u32::try_from(requests).unwrap_or(u32::MAX);
+        self.interval.saturating_mul(stretch).saturating_mul(requests)
     }
 }

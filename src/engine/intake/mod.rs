@@ -9,15 +9,20 @@
 
 mod board;
 mod budget;
+mod health;
+mod places;
 mod poll;
 
-use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use crate::{
     engine::{
@@ -25,16 +30,14 @@ use crate::{
         cursor::{FirstRun, Settings as CursorSettings},
         decider::Decider,
     },
-    ports::{
-        AlarmKind, Clock, Cursor, Event, Observer, RepoKey, Source, SourceError, SourceErrorKind,
-        SourceState, Store, StoreError,
-    },
+    ports::{Clock, Cursor, Observer, RepoKey, Source, SourceError, SourceErrorKind, Store},
 };
 
-use board::Adds;
 pub use board::SourceBoard;
 use budget::Budget;
-use poll::{Places, PollError, Polled, Poller};
+use health::Health;
+use places::{Place, Places};
+use poll::{Job, PollError, Polled, Poller};
 
 /// Polls in hand at once, long walks apart.
 const POLLS_AT_ONCE: usize = 64;
@@ -45,17 +48,21 @@ const FRESH_IN_MEMORY: usize = 2000;
 /// How often blindness is looked for.
 const TICK: Duration = Duration::from_secs(5);
 
-/// The longest that a failing repository waits.
+/// The first wait of a repository that the registry refuses.
+const REPO_BACKOFF_MIN: Duration = Duration::from_secs(30);
+
+/// The longest that a repository waits that the registry refuses.
 const REPO_BACKOFF_MAX: Duration = Duration::from_secs(600);
+
+/// The longest that one waits that can't be read for now: when the registry is well again, nobody
+/// is to wait long for it.
+const PASSING_BACKOFF_MAX: Duration = Duration::from_secs(120);
+
+/// The longest that one waits whose rows the store did not take.
+const STORE_BACKOFF_MAX: Duration = Duration::from_secs(60);
 
 /// The first and the longest wait of a refused source.
 const SOURCE_BACKOFF: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(300));
-
-/// How far clocks may differ before it is said, in seconds.
-const SKEW_SAID_S: i64 = 60;
-
-/// How far in the future a row may lie before the zone is doubted.
-const FUTURE_SAID: SignedDuration = SignedDuration::from_mins(5);
 
 /// How a source is read.
 #[derive(Debug, Clone)]
@@ -94,18 +101,18 @@ pub struct IntakeWorld {
 /// A source's intake.
 pub struct Intake {
     settings: IntakeSettings,
-    world: IntakeWorld,
+    store: Arc<dyn Store>,
     poller: Arc<Poller>,
     board: SourceBoard,
+    health: Health,
     repos: Vec<Repo>,
     due: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Repositories that wait for a place among the long walks, in the order in which they came.
+    backlogs: VecDeque<usize>,
     flights: FuturesUnordered<BoxFuture<'static, Landed>>,
-    /// Set while the whole source is refused: when the next probe is, and how long after it.
-    refused: Option<(Instant, Duration)>,
-    started_at: Timestamp,
-    blind: bool,
-    deprecation_said: bool,
-    store_failing: bool,
+    refusal: Option<Refusal>,
+    /// Polls that came before this say nothing of the interval: the source was refused then.
+    restored_at: Option<Instant>,
 }
 
 /// A poll that ended, with its repository's index.
@@ -115,10 +122,30 @@ type Landed = (usize, Polled, Result<(), PollError>);
 struct Repo {
     key: RepoKey,
     cursor: Cursor,
-    started: Option<Instant>,
+    /// When it was last asked for, each poll's first request.
+    asked_at: Option<Instant>,
+    /// Polls that failed since the last that did not.
     failures: u32,
-    failing: bool,
-    rejected_said: bool,
+}
+
+/// The whole source is refused: one repository at a time probes.
+struct Refusal {
+    /// The next probe is then.
+    probe_at: Instant,
+    /// How long after a probe the next is.
+    wait: Duration,
+    /// The repository that probes now.
+    probing: Option<usize>,
+}
+
+/// What a landed poll says of the whole source.
+enum Word {
+    /// It answers.
+    Answers,
+    /// It refuses us.
+    Refuses,
+    /// Nothing that is certain.
+    Nothing,
 }
 
 impl Intake {
@@ -131,13 +158,22 @@ impl Intake {
             max_fresh: FRESH_IN_MEMORY,
         };
         let board = SourceBoard::new(source.kind(), settings.poll_every, &settings.repos);
+        let health = Health::new(
+            settings.name.clone(),
+            world.alarms,
+            world.clock.clone(),
+            world.observer.clone(),
+            board.clone(),
+            settings.blind_after,
+        );
         let poller = Arc::new(Poller {
             name: settings.name.clone(),
             source,
             store: world.store.clone(),
-            decider: world.decider.clone(),
-            clock: world.clock.clone(),
-            observer: world.observer.clone(),
+            decider: world.decider,
+            clock: world.clock,
+            observer: world.observer,
+            board: board.clone(),
             cursor_settings,
             budget: Budget::new(settings.requests_per_second),
             places: Places::default(),
@@ -145,26 +181,22 @@ impl Intake {
         let repo = |repo: &Arc<str>| Repo {
             key: RepoKey { source: settings.name.clone(), repo: repo.clone() },
             cursor: Cursor::default(),
-            started: None,
+            asked_at: None,
             failures: 0,
-            failing: false,
-            rejected_said: false,
         };
         let repos: Vec<_> = settings.repos.iter().map(repo).collect();
-        let started_at = world.clock.now();
         Self {
             settings,
-            world,
+            store: world.store,
             poller,
             board,
+            health,
             repos,
             due: BinaryHeap::new(),
+            backlogs: VecDeque::new(),
             flights: FuturesUnordered::new(),
-            refused: None,
-            started_at,
-            blind: false,
-            deprecation_said: false,
-            store_failing: false,
+            refusal: None,
+            restored_at: None,
         }
     }
 
@@ -190,21 +222,21 @@ impl Intake {
                 }
                 () = tokio::time::sleep_until(until) => {}
             }
-            self.look_for_blindness();
+            self.health.look_for_blindness(self.poller.places.long_walks() > 0);
         }
     }
 
     /// Reads the cursors of an earlier life, for as long as it takes.
     async fn load_cursors(&mut self) {
         let cursors = loop {
-            match self.world.store.cursors(&self.settings.name).await {
+            match self.store.cursors(&self.settings.name).await {
                 Ok(cursors) => break cursors,
-                Err(error) => self.store_failed(&error),
+                Err(error) => self.health.store_failed(&error),
             }
             tokio::time::sleep(TICK).await;
         };
-        self.store_works();
-        let mut cursors: std::collections::HashMap<_, _> = cursors.into_iter().collect();
+        self.health.store_works();
+        let mut cursors: HashMap<_, _> = cursors.into_iter().collect();
         for repo in &mut self.repos {
             repo.cursor = cursors.remove(&repo.key.repo).unwrap_or_default();
         }
@@ -216,17 +248,21 @@ impl Intake {
     fn start_due(&mut self) -> Instant {
         let now = Instant::now();
         let tick = now + TICK;
-        if let Some((at, _)) = self.refused
-            && (at > now || !self.flights.is_empty())
-        {
-            return at.max(now + Duration::from_millis(1)).min(tick);
+        if let Some(refusal) = &self.refusal {
+            return self.probe(refusal.probe_at, now).min(tick);
         }
-        let most = if self.refused.is_some() { 1 } else { POLLS_AT_ONCE };
-        while self.flights.len() < most + self.poller.places.long_walks() {
+        while !self.backlogs.is_empty()
+            && let Some(place) = self.poller.places.long()
+            && let Some(index) = self.backlogs.pop_front()
+        {
+            self.start(index, Some(place));
+        }
+        self.poller.places.queued(!self.backlogs.is_empty());
+        while self.flights.len() < POLLS_AT_ONCE + self.poller.places.long_walks() {
             match self.due.peek() {
                 Some(&Reverse((at, index))) if at <= now => {
                     self.due.pop();
-                    self.start(index, now);
+                    self.start(index, None);
                 }
                 Some(&Reverse((at, _))) => return at.min(tick),
                 None => return tick,
@@ -235,209 +271,158 @@ impl Intake {
         tick
     }
 
-    fn start(&mut self, index: usize, now: Instant) {
-        let repo = &mut self.repos[index];
-        if let Some(started) = repo.started.replace(now).filter(|_| repo.failures == 0) {
-            self.board.interval(index, now - started);
+    /// Lets one repository find out whether the source still refuses us, when that is due. Says
+    /// when to look again.
+    fn probe(&mut self, probe_at: Instant, now: Instant) -> Instant {
+        let far = now + TICK;
+        let Some(refusal) = self.refusal.as_mut().filter(|refusal| refusal.probing.is_none())
+        else {
+            return far;
+        };
+        if probe_at > now {
+            return probe_at;
         }
-        let (poller, key, cursor) = (self.poller.clone(), repo.key.clone(), repo.cursor.clone());
+        // None is due while all of them are still in hand.
+        let Some(Reverse((at, index))) = self.due.pop() else { return far };
+        if at > now {
+            self.due.push(Reverse((at, index)));
+            return at;
+        }
+        refusal.probing = Some(index);
+        self.start(index, None);
+        far
+    }
+
+    fn start(&mut self, index: usize, place: Option<Place>) {
+        let repo = &self.repos[index];
+        let job = Job {
+            repo: repo.key.clone(),
+            cursor: repo.cursor.clone(),
+            place,
+            failing: repo.failures > 0,
+        };
+        let poller = self.poller.clone();
         let poll = async move {
-            let (polled, result) = poller.poll(key, cursor).await;
+            let (polled, result) = poller.poll(job).await;
             (index, polled, result)
         };
         self.flights.push(poll.boxed());
     }
 
     /// Takes note of a poll that ended, and sets the repository's next.
-    fn landed(&mut self, index: usize, polled: Polled, result: Result<(), PollError>) {
-        self.note(index, &polled);
-        if let Some(cursor) = polled.cursor {
-            self.repos[index].cursor = cursor;
-        }
-        let wait = match result {
-            Ok(()) => self.succeeded(index),
-            Err(PollError::Source(error)) => self.source_failed(index, &error),
-            Err(PollError::Store(error)) => {
-                self.store_failed(&error);
-                TICK
-            }
-        };
-        let now = Instant::now();
-        let started = self.repos[index].started.unwrap_or(now);
-        self.due.push(Reverse(((started + wait).max(now), index)));
-    }
-
-    fn note(&mut self, index: usize, polled: &Polled) {
-        let name = &self.settings.name;
+    fn landed(&mut self, index: usize, mut polled: Polled, result: Result<(), PollError>) {
+        self.health.note(index, &self.repos[index].key, &polled);
         self.board.round(self.poller.budget.time_for(self.repos.len()));
+        self.note_interval(index, &polled);
+        if let Some(cursor) = polled.cursor.take() {
+            self.repos[index].cursor = cursor;
+            self.health.store_works();
+        }
+        let (word, wait) = self.judge(index, &polled, result);
+        self.take_word(index, &word);
+        let now = Instant::now();
+        let Some(wait) = wait else {
+            if self.refusal.is_none() {
+                self.backlogs.push_back(index);
+                self.poller.places.queued(true);
+            } else {
+                self.due.push(Reverse((now, index)));
+            }
+            return;
+        };
+        let asked = polled.asked_at.unwrap_or(now);
+        let next = asked.checked_add(wait).unwrap_or(now + REPO_BACKOFF_MAX);
+        self.due.push(Reverse((next.max(now), index)));
+    }
+
+    /// Measures the interval that a repository is really polled at.
+    fn note_interval(&mut self, index: usize, polled: &Polled) {
         let repo = &mut self.repos[index];
-        let mut rejected = 0;
-        if polled.rejected > 0 && !std::mem::replace(&mut repo.rejected_said, true) {
-            rejected = polled.rejected;
-            warn!(
-                source.name = %name, repo.name = %repo.key.repo, rows = rejected,
-                "some rows can't be understood; they are kept, see /api/v1/rejected"
-            );
-            self.world.observer.observe(Event::Rejected { source: name, count: rejected });
-        }
-        self.board.add(Adds {
-            requests: polled.requests.into(),
-            entries: polled.fresh,
-            rejected,
-            gaps: polled.gap.into(),
-        });
-        if !polled.gap && polled.requests > 0 {
-            self.world.alarms.clear(AlarmKind::Gap, name, self.world.clock.now());
-        }
-        if polled.gap {
-            let message = format!("rows of {} may have left the log unread", repo.key.repo);
-            self.world.alarms.raise(AlarmKind::Gap, name, &message, self.world.clock.now());
-        }
-        if let Some(said) = &polled.deprecated
-            && !std::mem::replace(&mut self.deprecation_said, true)
+        let Some(asked) = polled.asked_at else { return };
+        if let Some(before) = repo.asked_at.replace(asked)
+            && repo.failures == 0
+            && self.restored_at.is_none_or(|restored| before >= restored)
         {
-            warn!(source.name = %name, "the registry says that this API is deprecated: {said}");
-        }
-        self.check_clock(polled);
-    }
-
-    /// Compares the registry's clock with ours, and the newest row with both.
-    fn check_clock(&self, polled: &Polled) {
-        let (name, now) = (&self.settings.name, self.world.clock.now());
-        if let Some(skew_s) = polled.skew_s {
-            self.board.skew(skew_s);
-        }
-        let ahead = polled.newest.map(|newest| newest.duration_since(now));
-        let skewed = polled.skew_s.filter(|skew_s| skew_s.abs() > SKEW_SAID_S);
-        if let Some(skew_s) = skewed {
-            let way = if skew_s > 0 { "behind" } else { "ahead of" };
-            let message = format!(
-                "our clock is {} s {way} the registry's; set this machine's clock",
-                skew_s.abs()
-            );
-            self.world.alarms.raise(AlarmKind::Clock, name, &message, now);
-        } else if let Some(ahead) = ahead.filter(|ahead| *ahead > FUTURE_SAID) {
-            let message = format!(
-                "the newest row lies {} min in the future; set the source's `time_zone`",
-                ahead.as_mins()
-            );
-            self.world.alarms.raise(AlarmKind::Clock, name, &message, now);
-        } else if polled.skew_s.is_some() || ahead.is_some() {
-            self.world.alarms.clear(AlarmKind::Clock, name, now);
+            self.board.interval(index, asked - before);
         }
     }
 
-    fn succeeded(&mut self, index: usize) -> Duration {
-        self.store_works();
-        let name = &self.settings.name;
-        if self.refused.take().is_some() {
-            info!(source.name = %name, "the source can be read again");
-            // Those that waited for the probe are due at once.
-            let now = Instant::now();
-            let due = std::mem::take(&mut self.due).into_iter();
-            self.due = due.map(|Reverse((at, index))| Reverse((at.min(now), index))).collect();
-        }
-        let now = self.world.clock.now();
-        for kind in [AlarmKind::Credentials, AlarmKind::SourceBlind] {
-            self.world.alarms.clear(kind, name, now);
-        }
-        self.blind = false;
+    /// What a poll's end says of the source, and how long the repository waits from when it was
+    /// asked for; `None` when it is to wait for a place among the long walks.
+    fn judge(
+        &mut self,
+        index: usize,
+        polled: &Polled,
+        result: Result<(), PollError>,
+    ) -> (Word, Option<Duration>) {
         let repo = &mut self.repos[index];
-        repo.failures = 0;
-        if std::mem::take(&mut repo.failing) {
-            info!(source.name = %name, repo.name = %repo.key.repo, "the log can be read again");
+        let answered = if polled.pages > 0 { Word::Answers } else { Word::Nothing };
+        match result {
+            Ok(()) => {
+                repo.failures = 0;
+                self.health.read(index, &repo.key);
+                (answered, Some(self.settings.poll_every))
+            }
+            Err(PollError::Backlog) => (answered, None),
+            Err(PollError::Store(error)) => {
+                repo.failures = repo.failures.saturating_add(1);
+                self.health.store_failed(&error);
+                (answered, Some(doubled(TICK, repo.failures, STORE_BACKOFF_MAX)))
+            }
+            Err(PollError::Source(error)) if error.kind.is_source_wide() => {
+                self.health.refused(&error);
+                (Word::Refuses, Some(self.settings.poll_every))
+            }
+            Err(PollError::Source(error)) => {
+                repo.failures = repo.failures.saturating_add(1);
+                self.health.failed(index, &repo.key, &error);
+                let wait = backoff(&error, repo.failures, self.settings.poll_every);
+                (Word::Nothing, Some(wait))
+            }
         }
-        self.board.succeeded(index, self.world.clock.now());
-        self.settings.poll_every
     }
 
-    /// Says a failure where it is new, and how long the repository waits.
-    fn source_failed(&mut self, index: usize, error: &SourceError) -> Duration {
-        let (name, now) = (self.settings.name.clone(), self.world.clock.now());
-        let repo = &mut self.repos[index];
-        repo.failures = repo.failures.saturating_add(1);
-        let failures = repo.failures;
-        self.board.failed(index, now, &error.message);
-        let source_wide = matches!(
-            error.kind,
-            SourceErrorKind::Credentials
-                | SourceErrorKind::Clock
-                | SourceErrorKind::Retired
-                | SourceErrorKind::Configuration
-        );
-        if source_wide {
-            return self.refuse(&name, error, now);
-        }
-        if !std::mem::replace(&mut repo.failing, true) {
-            warn!(
-                source.name = %name, repo.name = %repo.key.repo, error.kind = error.kind.name(),
-                "could not read the log of {}: {}", repo.key.repo, error.message
-            );
-        }
-        if error.kind == SourceErrorKind::Throttled {
-            self.poller.budget.penalise();
-        }
-        let base = match error.kind {
-            SourceErrorKind::Repository => self.settings.poll_every.max(Duration::from_secs(30)),
-            _ => self.settings.poll_every,
-        };
-        let backoff = base.saturating_mul(1 << failures.saturating_sub(1).min(10));
-        let backoff = backoff.min(REPO_BACKOFF_MAX.max(base));
-        backoff.max(error.retry_after.unwrap_or_default())
-    }
-
-    /// Slows the whole source to a probe.
-    fn refuse(&mut self, name: &Arc<str>, error: &SourceError, now: Timestamp) -> Duration {
+    /// Slows the source down, or lets it go at full speed again. While it is refused only a probe
+    /// is believed: other polls were under way before, and say nothing of the present.
+    fn take_word(&mut self, index: usize, word: &Word) {
+        let now = Instant::now();
         let (first, most) = SOURCE_BACKOFF;
-        let at = Instant::now();
-        let wait = match self.refused {
-            None => {
-                warn!(
-                    source.name = %name, error.kind = error.kind.name(),
-                    "the source refuses us and is asked slowly from now on: {}", error.message
-                );
-                first
+        let Some(refusal) = &mut self.refusal else {
+            if matches!(word, Word::Refuses) {
+                let refusal = Refusal { probe_at: now + first, wait: first, probing: None };
+                self.refusal = Some(refusal);
+                self.due.extend(self.backlogs.drain(..).map(|index| Reverse((now, index))));
             }
-            // Polls that were in hand at the refusal say the same once more; only probes count.
-            Some((next, wait)) if at < next => wait,
-            Some((_, last)) => (last * 2).min(most),
+            return;
         };
-        self.refused = Some((at + wait, wait));
-        let kind = match error.kind {
-            SourceErrorKind::Credentials => AlarmKind::Credentials,
-            SourceErrorKind::Clock => AlarmKind::Clock,
-            _ => AlarmKind::SourceBlind,
-        };
-        self.world.alarms.raise(kind, name, &format!("{name}: {}", error.message), now);
-        self.board.held(SourceState::Refused);
-        wait
-    }
-
-    fn look_for_blindness(&mut self) {
-        let now = self.world.clock.now();
-        let last = self.board.last_read().unwrap_or(self.started_at);
-        let blind_after = SignedDuration::try_from(self.settings.blind_after);
-        let blind = blind_after.is_ok_and(|after| now.duration_since(last) > after);
-        if blind && !std::mem::replace(&mut self.blind, true) {
-            let minutes = now.duration_since(last).as_mins();
-            let name = &self.settings.name;
-            let message = format!("{name} could not be read for {minutes} min");
-            self.world.alarms.raise(AlarmKind::SourceBlind, name, &message, now);
-            if self.refused.is_none() {
-                self.board.held(SourceState::Blind);
+        if refusal.probing.take_if(|probing| *probing == index).is_none() {
+            return;
+        }
+        match word {
+            Word::Answers => {
+                self.refusal = None;
+                self.restored_at = Some(now);
+                self.health.accepted();
             }
+            Word::Refuses => {
+                refusal.wait = (refusal.wait * 2).min(most);
+                refusal.probe_at = now + refusal.wait;
+            }
+            Word::Nothing => refusal.probe_at = now + refusal.wait,
         }
     }
+}
 
-    fn store_failed(&mut self, error: &StoreError) {
-        if !std::mem::replace(&mut self.store_failing, true) {
-            warn!(source.name = %self.settings.name, "could not take entries in, trying on: {error}");
-        }
-    }
+/// How long a repository waits after so many failures, at least one.
+fn backoff(error: &SourceError, failures: u32, poll_every: Duration) -> Duration {
+    let (base, most) = match error.kind {
+        SourceErrorKind::Repository => (poll_every.max(REPO_BACKOFF_MIN), REPO_BACKOFF_MAX),
+        _ => (poll_every, PASSING_BACKOFF_MAX),
+    };
+    doubled(base, failures, most).max(error.retry_after.unwrap_or_default())
+}
 
-    fn store_works(&mut self) {
-        if std::mem::take(&mut self.store_failing) {
-            info!(source.name = %self.settings.name, "entries are taken in again");
-        }
-    }
+/// `base`, doubled at each failure after the first, up to `most` or `base`.
+fn doubled(base: Duration, failures: u32, most: Duration) -> Duration {
+    base.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(most.max(base))
 }

@@ -2,37 +2,30 @@
 //!
 //! Deliberately absent: when to poll again, and what a failure means for the source.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
+    domain::entry::FieldHasher,
     engine::{
-        cursor::{Closed, Moment, Settings as CursorSettings, Walk, Window, unchanged},
+        cursor::{Closed, Counts, Moment, Settings as CursorSettings, Walk, Window, unchanged},
         decider::{Decider, Taken},
     },
     ports::{
-        Clock, Cursor, CursorMove, Event, Observer, Page, PageRequest, RepoKey, Source,
+        Clock, Cursor, CursorMove, Event, Observer, Page, PageRequest, Rejected, RepoKey, Source,
         SourceError, SourceErrorKind, Store, StoreError,
     },
 };
 
-use super::budget::Budget;
-
-/// Short walks that run side by side.
-const SHORT_WALKS: usize = 16;
-
-/// Long walks that run side by side, beside the short ones.
-const LONG_WALKS: usize = 4;
+use super::{
+    board::SourceBoard,
+    budget::Budget,
+    places::{Place, Places},
+};
 
 /// A walk of more pages than this is a long one.
 const SHORT_PAGES: u32 = 8;
@@ -40,8 +33,12 @@ const SHORT_PAGES: u32 = 8;
 /// Sealed rows that are decided in one commit.
 const DRAIN_ROWS: usize = 1000;
 
-/// Tries of one page, the first included, before its walk fails.
-const PAGE_TRIES: usize = 4;
+/// Tries of one page, the first included, before its walk fails: of a repository that fails
+/// already, of another, and of a long walk, which is worth some patience.
+const PAGE_TRIES: (usize, usize, usize) = (1, 4, 10);
+
+/// The first wait between tries of a page, and the longest.
+const PAGE_WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
 /// What all polls of a source work with.
 pub(super) struct Poller {
@@ -51,43 +48,35 @@ pub(super) struct Poller {
     pub(super) decider: Arc<Decider>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<dyn Observer>,
+    pub(super) board: SourceBoard,
     pub(super) cursor_settings: CursorSettings,
     pub(super) budget: Budget,
     pub(super) places: Places,
 }
 
-/// Places for walks. A long one gives its place among the short ones back, so that a backlog of one
-/// repository holds up no other.
-pub(super) struct Places {
-    short: Arc<Semaphore>,
-    long: Arc<Semaphore>,
-    long_count: AtomicUsize,
+/// A poll to be made.
+pub(super) struct Job {
+    pub(super) repo: RepoKey,
+    pub(super) cursor: Cursor,
+    /// Its place, where it was queued for one of the long ones.
+    pub(super) place: Option<Place>,
+    /// The repository failed the last time.
+    pub(super) failing: bool,
 }
 
-impl Default for Places {
-    fn default() -> Self {
-        Self {
-            short: Arc::new(Semaphore::new(SHORT_WALKS)),
-            long: Arc::new(Semaphore::new(LONG_WALKS)),
-            long_count: AtomicUsize::new(0),
-        }
-    }
-}
-
-impl Places {
-    /// Long walks that run or wait for a place.
-    pub(super) fn long_walks(&self) -> usize {
-        self.long_count.load(Ordering::Relaxed)
-    }
-}
-
-/// What a poll came to.
+/// What a poll came to; only what was committed counts as fresh, rejected or a gap.
 #[derive(Debug, Default)]
 pub(super) struct Polled {
     pub(super) cursor: Option<Cursor>,
+    /// When its first page was asked for.
+    pub(super) asked_at: Option<Instant>,
+    /// Requests made.
     pub(super) requests: u32,
+    /// Pages got.
+    pub(super) pages: u32,
     pub(super) fresh: u64,
-    pub(super) rejected: u64,
+    /// Digests of the rows that could not be understood.
+    pub(super) rejected: Vec<[u8; 16]>,
     pub(super) gap: bool,
     pub(super) skew_s: Option<i64>,
     /// The newest row's instant, as the configured zone has it.
@@ -100,6 +89,8 @@ pub(super) struct Polled {
 pub(super) enum PollError {
     Source(SourceError),
     Store(StoreError),
+    /// It turned out to be a long walk, and no place is free for one.
+    Backlog,
 }
 
 impl From<SourceError> for PollError {
@@ -115,47 +106,42 @@ impl From<StoreError> for PollError {
 }
 
 impl Poller {
-    /// Polls a repository whose cursor is this. What was committed lasts even where it fails later.
-    pub(super) async fn poll(
-        &self,
-        repo: RepoKey,
-        cursor: Cursor,
-    ) -> (Polled, Result<(), PollError>) {
+    /// Polls a repository. What was committed lasts even where it fails later.
+    pub(super) async fn poll(&self, job: Job) -> (Polled, Result<(), PollError>) {
         let mut polled = Polled::default();
-        let result = self.try_poll(&repo, cursor, &mut polled).await;
+        let result = self.try_poll(job, &mut polled).await;
         let (requests, fresh) = (polled.requests, polled.fresh);
         self.observer.observe(Event::Poll { source: &self.name, requests, fresh });
         (polled, result)
     }
 
-    async fn try_poll(
-        &self,
-        repo: &RepoKey,
-        cursor: Cursor,
-        polled: &mut Polled,
-    ) -> Result<(), PollError> {
-        let place = self.short_place().await;
+    async fn try_poll(&self, job: Job, polled: &mut Polled) -> Result<(), PollError> {
+        let Job { repo, mut cursor, place, failing } = job;
         if cursor.sealed {
             // A backlog was sealed and not wholly decided, in this life or an earlier one.
-            return self.drain(repo, cursor, polled).await;
+            cursor = self.drain(&repo, cursor, polled).await?;
         }
+        let mut place = match place {
+            Some(place) => place,
+            None => self.places.short().await,
+        };
         let now = self.clock.now();
-        let limit = self.cursor_settings.page_limit;
-        let first = self.page(repo, 0, limit, polled).await?;
+        let (few, some, _) = PAGE_TRIES;
+        let tries = if failing { few } else { some };
+        let first = self.page(&repo, 0, tries, polled).await?;
         polled.newest = first.rows.iter().map(|row| row.time).max();
         if unchanged(&self.cursor_settings, &cursor, now, &first) {
             return Ok(());
         }
-        let window = Window::new(self.store.window(repo).await?);
+        let window = Window::new(self.store.window(&repo).await?);
         let moment = Moment { now, wall: self.source.wall_time(now) };
         let walk = Walk::new(self.cursor_settings, repo.clone(), cursor, window, moment);
-        let closed = self.walk(repo, walk, first, place, polled).await?;
-        self.close(repo, closed, polled).await
-    }
-
-    async fn short_place(&self) -> Option<OwnedSemaphorePermit> {
-        // It is never closed.
-        self.places.short.clone().acquire_owned().await.ok()
+        let closed = self.walk(&repo, walk, first, &mut place, polled).await?;
+        if !place.is_long() {
+            // What is left asks nothing of the registry.
+            drop(place);
+        }
+        self.close(&repo, closed, polled).await
     }
 
     /// Walks to the end, staging what is more than memory is to hold.
@@ -164,11 +150,10 @@ impl Poller {
         repo: &RepoKey,
         mut walk: Walk,
         first: Page,
-        place: Option<OwnedSemaphorePermit>,
+        place: &mut Place,
         polled: &mut Polled,
     ) -> Result<Closed, PollError> {
-        let mut place = Some(place);
-        let mut long = None;
+        let (_, some, many) = PAGE_TRIES;
         walk.absorb(first);
         loop {
             let staged_before = walk.has_staged();
@@ -180,13 +165,13 @@ impl Poller {
                 self.store.stage(repo, chunk).await?;
             }
             let Some(ask) = walk.ask() else { break };
-            if polled.requests >= SHORT_PAGES && place.take().is_some() {
-                long = Some(LongWalk::begin(&self.places).await);
+            if polled.pages >= SHORT_PAGES && !place.is_long() {
+                *place = self.places.upgrade().ok_or(PollError::Backlog)?;
             }
-            let page = self.page(repo, ask.offset, ask.limit, polled).await?;
+            let tries = if place.is_long() { many } else { some };
+            let page = self.page(repo, ask.offset, tries, polled).await?;
             walk.absorb(page);
         }
-        drop(long);
         Ok(walk.finish().0)
     }
 
@@ -195,41 +180,69 @@ impl Poller {
         &self,
         repo: &RepoKey,
         offset: u64,
-        limit: u32,
+        tries: usize,
         polled: &mut Polled,
     ) -> Result<Page, SourceError> {
+        let (first_wait, longest_wait) = PAGE_WAITS;
         let mut waits = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(200))
+            .with_min_delay(first_wait)
             .with_factor(3.0)
+            .with_max_delay(longest_wait)
             .with_jitter()
-            .with_max_times(PAGE_TRIES - 1)
+            .with_max_times(tries - 1)
             .build();
+        let (_, _, patient) = PAGE_TRIES;
         loop {
-            self.budget.take().await;
-            polled.requests += 1;
-            let begun = Instant::now();
-            let request = PageRequest { repo: &repo.repo, offset, limit };
-            let result = self.source.page(request).await;
-            let error = result.as_ref().err().map(|error| error.kind);
-            let took = begun.elapsed();
-            self.observer.observe(Event::Request { source: &self.name, error, took });
-            match result {
-                Ok(page) => {
-                    polled.skew_s = page.skew_s.or(polled.skew_s);
-                    polled.deprecated = page.deprecated.clone().or(polled.deprecated.take());
-                    return Ok(page);
+            let error = match self.ask(repo, offset, polled).await {
+                Ok(page) => return Ok(page),
+                Err(error) => error,
+            };
+            let passing = match error.kind {
+                // One that says how long it lasts is not tried at once.
+                SourceErrorKind::Unavailable => error.retry_after.is_none() || tries == patient,
+                // A long walk is not begun again for it; the budget is lower by now.
+                SourceErrorKind::Throttled => tries == patient,
+                _ => false,
+            };
+            match waits.next().filter(|_| passing) {
+                Some(wait) => tokio::time::sleep(wait.max(error.retry_after.unwrap_or(wait))).await,
+                None => return Err(error),
+            }
+        }
+    }
+
+    /// One request, when the budget has it.
+    async fn ask(
+        &self,
+        repo: &RepoKey,
+        offset: u64,
+        polled: &mut Polled,
+    ) -> Result<Page, SourceError> {
+        self.budget.take().await;
+        let begun = Instant::now();
+        polled.asked_at.get_or_insert(begun);
+        polled.requests += 1;
+        let limit = self.cursor_settings.page_limit;
+        let result = self.source.page(PageRequest { repo: &repo.repo, offset, limit }).await;
+        let (error, took) = (result.as_ref().err().map(|error| error.kind), begun.elapsed());
+        self.observer.observe(Event::Request { source: &self.name, error, took });
+        match &result {
+            Ok(page) => {
+                polled.pages += 1;
+                polled.skew_s = page.skew_s.or(polled.skew_s);
+                if polled.deprecated.is_none() {
+                    polled.deprecated.clone_from(&page.deprecated);
                 }
-                Err(error) => {
-                    polled.skew_s = error.skew_s.or(polled.skew_s);
-                    let passing =
-                        error.kind == SourceErrorKind::Unavailable && error.retry_after.is_none();
-                    match waits.next().filter(|_| passing) {
-                        Some(wait) => tokio::time::sleep(wait).await,
-                        None => return Err(error),
-                    }
+                self.board.page(self.clock.now());
+            }
+            Err(error) => {
+                polled.skew_s = error.skew_s.or(polled.skew_s);
+                if error.kind == SourceErrorKind::Throttled {
+                    self.budget.penalise(begun, error.retry_after);
                 }
             }
         }
+        result
     }
 
     /// Commits what a walk came to.
@@ -241,9 +254,31 @@ impl Poller {
     ) -> Result<(), PollError> {
         let Closed { fresh, cursor: moved, rejected, counts } = closed;
         let cursor = moved.cursor.clone();
-        polled.rejected = rejected.len() as u64;
+        let digests: Vec<_> = rejected.iter().map(|rejected| digest(repo, rejected)).collect();
+        let rejected = rejected.into_iter().map(|rejected| (repo.clone(), rejected)).collect();
+        let sealed = moved.seal;
+        if sealed {
+            self.store.stage(repo, fresh).await?;
+            let taken = Taken { cursor: Some(moved), rejected, ..Taken::default() };
+            self.decider.take(taken).await?;
+        } else {
+            let count = fresh.len() as u64;
+            let taken = Taken { entries: fresh, cursor: Some(moved), unseal: false, rejected };
+            self.decider.take(taken).await?;
+            polled.fresh += count;
+        }
+        polled.cursor = Some(cursor.clone());
+        polled.rejected = digests;
         polled.gap = counts.gap;
-        polled.fresh = counts.fresh;
+        self.tell(repo, &counts);
+        if sealed {
+            self.drain(repo, cursor, polled).await?;
+        }
+        Ok(())
+    }
+
+    /// Says what of a closed walk a person may want to know.
+    fn tell(&self, repo: &RepoKey, counts: &Counts) {
         if counts.baseline {
             info!(
                 source.name = %repo.source, repo.name = %repo.repo,
@@ -258,33 +293,24 @@ impl Poller {
                 "met no known row: rows may have left the log before they were read"
             );
         }
-        let rejected = rejected.into_iter().map(|rejected| (repo.clone(), rejected)).collect();
-        if moved.seal {
-            self.store.stage(repo, fresh).await?;
-            let taken = Taken { cursor: Some(moved), rejected, ..Taken::default() };
-            self.decider.take(taken).await?;
-            polled.cursor = Some(cursor.clone());
-            return self.drain(repo, cursor, polled).await;
-        }
-        let taken = Taken { entries: fresh, cursor: Some(moved), unseal: false, rejected };
-        self.decider.take(taken).await?;
-        polled.cursor = Some(cursor);
-        Ok(())
     }
 
-    /// Decides the sealed rows, oldest first, and then says that there are none.
+    /// Decides the sealed rows, oldest first, and then says that there are none. Gives the cursor
+    /// as it is then.
     async fn drain(
         &self,
         repo: &RepoKey,
         cursor: Cursor,
         polled: &mut Polled,
-    ) -> Result<(), PollError> {
+    ) -> Result<Cursor, StoreError> {
         loop {
             let entries = self.store.sealed(repo, DRAIN_ROWS).await?;
             if entries.is_empty() {
                 break;
             }
+            let count = entries.len() as u64;
             self.decider.take(Taken { entries, unseal: true, ..Taken::default() }).await?;
+            polled.fresh += count;
         }
         let cursor = Cursor { sealed: false, ..cursor };
         let moved = CursorMove {
@@ -295,29 +321,15 @@ impl Poller {
             seal: false,
         };
         self.decider.take(Taken { cursor: Some(moved), ..Taken::default() }).await?;
-        polled.cursor = Some(cursor);
-        Ok(())
+        polled.cursor = Some(cursor.clone());
+        Ok(cursor)
     }
 }
 
-/// A place among the long walks.
-struct LongWalk<'a> {
-    places: &'a Places,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl<'a> LongWalk<'a> {
-    async fn begin(places: &'a Places) -> Self {
-        places.long_count.fetch_add(1, Ordering::Relaxed);
-        let mut this = Self { places, _permit: None };
-        // It is never closed.
-        this._permit = places.long.clone().acquire_owned().await.ok();
-        this
-    }
-}
-
-impl Drop for LongWalk<'_> {
-    fn drop(&mut self) {
-        self.places.long_count.fetch_sub(1, Ordering::Relaxed);
-    }
+/// By what a row that could not be understood is known again.
+fn digest(repo: &RepoKey, rejected: &Rejected) -> [u8; 16] {
+    let mut hasher = FieldHasher::new("rejected");
+    hasher.text(&repo.repo);
+    hasher.text(&rejected.raw);
+    hasher.finish()
 }

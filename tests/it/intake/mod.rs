@@ -1,2 +1,9 @@
 //! Taking entries in: schedule, fairness, failures, alarms, backlogs and crashes. Paused time, a
 //! scripted registry and a store in memory.
+
+mod backlog;
+mod deciding;
+mod failing;
+mod refused;
+mod scene;
+mod schedule;

@@ -1,5 +1,6 @@
 //! What several subjects need: fakes of the far side and of the store, and the binary as a process.
 
+pub(crate) mod memory;
 pub(crate) mod outbox;
 pub(crate) mod process;
 pub(crate) mod receiver;

@@ -1,0 +1,348 @@
+//! What failures and oddities mean for a source: what is logged, when an alarm begins and ends.
+//!
+//! Failures are said when they begin, when they change and when they end, not at every poll. An
+//! alarm is about the source, whichever of its repositories gave rise to it, so it ends when none
+//! of them does any more. Deliberately absent: when to poll again.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tracing::{info, warn};
+
+use crate::{
+    engine::alarm::Alarms,
+    ports::{
+        AlarmKind, Clock, Event, Observer, RepoKey, SourceError, SourceErrorKind, SourceState,
+        StoreError,
+    },
+};
+
+use super::{
+    board::{Adds, SourceBoard},
+    poll::Polled,
+};
+
+/// Failing repositories that are named in the log; more are in the status only.
+const FAILING_SAID: usize = 20;
+
+/// How far clocks may differ before it is said, and how near they must be again, in seconds.
+const SKEW_SAID_S: (i64, i64) = (60, 30);
+
+/// How far in the future a row may lie before the zone is doubted.
+const FUTURE_SAID: SignedDuration = SignedDuration::from_mins(5);
+
+/// Rows that could not be understood of which is remembered that they were counted.
+const REJECTED_REMEMBERED: usize = 50_000;
+
+/// How a source fares, for its log and its alarms.
+pub(super) struct Health {
+    name: Arc<str>,
+    alarms: Alarms,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    board: SourceBoard,
+    blind_after: Duration,
+    started_at: Timestamp,
+    blind: bool,
+    /// Why the whole source is refused, where it is.
+    refused: Option<SourceErrorKind>,
+    /// The repositories that fail, and how.
+    failing: HashMap<usize, Failing>,
+    /// There were more of them than are named.
+    many_said: bool,
+    gaps: HashSet<usize>,
+    /// Repositories whose newest row lies in the future.
+    ahead: HashSet<usize>,
+    skewed: bool,
+    skew_s: Option<i64>,
+    deprecation_said: bool,
+    store_failing: bool,
+    rejected_said: HashSet<usize>,
+    rejected: Remembered,
+}
+
+struct Failing {
+    kind: SourceErrorKind,
+    said: bool,
+}
+
+/// A bounded set that forgets the oldest.
+#[derive(Default)]
+struct Remembered {
+    set: HashSet<[u8; 16]>,
+    order: VecDeque<[u8; 16]>,
+}
+
+impl Remembered {
+    /// False when it is remembered already.
+    fn insert(&mut self, digest: [u8; 16]) -> bool {
+        if !self.set.insert(digest) {
+            return false;
+        }
+        if self.order.len() == REJECTED_REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.set.remove(&oldest);
+        }
+        self.order.push_back(digest);
+        true
+    }
+}
+
+impl Health {
+    pub(super) fn new(
+        name: Arc<str>,
+        alarms: Alarms,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+        board: SourceBoard,
+        blind_after: Duration,
+    ) -> Self {
+        let started_at = clock.now();
+        Self {
+            name,
+            alarms,
+            clock,
+            observer,
+            board,
+            blind_after,
+            started_at,
+            blind: false,
+            refused: None,
+            failing: HashMap::new(),
+            many_said: false,
+            gaps: HashSet::new(),
+            ahead: HashSet::new(),
+            skewed: false,
+            skew_s: None,
+            deprecation_said: false,
+            store_failing: false,
+            rejected_said: HashSet::new(),
+            rejected: Remembered::default(),
+        }
+    }
+
+    fn raise(&self, kind: AlarmKind, message: &str) {
+        self.alarms.raise(kind, &self.name, message, self.clock.now());
+    }
+
+    fn clear(&self, kind: AlarmKind) {
+        self.alarms.clear(kind, &self.name, self.clock.now());
+    }
+
+    /// Takes note of what a poll saw, whatever it came to.
+    pub(super) fn note(&mut self, index: usize, repo: &RepoKey, polled: &Polled) {
+        let rejected = self.count_rejected(index, repo, &polled.rejected);
+        self.board.add(Adds {
+            requests: polled.requests.into(),
+            entries: polled.fresh,
+            rejected,
+            gaps: polled.gap.into(),
+        });
+        if polled.gap {
+            self.gaps.insert(index);
+            self.raise(
+                AlarmKind::Gap,
+                &format!("rows of {} may have left the log unread", repo.repo),
+            );
+        } else if polled.pages > 0 && self.gaps.remove(&index) && self.gaps.is_empty() {
+            self.clear(AlarmKind::Gap);
+        }
+        if let Some(said) = &polled.deprecated
+            && !std::mem::replace(&mut self.deprecation_said, true)
+        {
+            warn!(
+                source.name = %self.name,
+                "the registry says that this API is deprecated: {said}"
+            );
+        }
+        self.note_clock(index, polled);
+    }
+
+    /// Counts each row that could not be understood once, however often it is met.
+    fn count_rejected(&mut self, index: usize, repo: &RepoKey, digests: &[[u8; 16]]) -> u64 {
+        let new = digests.iter().filter(|digest| self.rejected.insert(**digest)).count() as u64;
+        if new > 0 {
+            self.observer.observe(Event::Rejected { source: &self.name, count: new });
+            if self.rejected_said.insert(index) {
+                warn!(
+                    source.name = %self.name, repo.name = %repo.repo, rows = new,
+                    "some rows can't be understood; they are kept, see /api/v1/rejected"
+                );
+            }
+        }
+        new
+    }
+
+    fn note_clock(&mut self, index: usize, polled: &Polled) {
+        if let Some(skew_s) = polled.skew_s {
+            self.board.skew(skew_s);
+            self.skew_s = Some(skew_s);
+            let (begins, ends) = SKEW_SAID_S;
+            self.skewed = skew_s.abs() > if self.skewed { ends } else { begins };
+        }
+        let now = self.clock.now();
+        let ahead = polled.newest.map(|newest| newest.duration_since(now));
+        match ahead {
+            Some(ahead) if ahead > FUTURE_SAID => {
+                self.ahead.insert(index);
+                if !self.skewed && self.refused != Some(SourceErrorKind::Clock) {
+                    self.raise(
+                        AlarmKind::Clock,
+                        &format!(
+                            "the newest row lies {} min in the future; set the source's \
+                             `time_zone`",
+                            ahead.as_mins()
+                        ),
+                    );
+                }
+            }
+            Some(_) => {
+                self.ahead.remove(&index);
+            }
+            None => {}
+        }
+        self.judge_clock();
+    }
+
+    /// Compares the registry's clock with ours, and the newest rows with both.
+    fn judge_clock(&self) {
+        match self.skew_s.filter(|_| self.skewed) {
+            // What the registry itself said of the clock stands.
+            _ if self.refused == Some(SourceErrorKind::Clock) => {}
+            Some(skew_s) => {
+                let way = if skew_s > 0 { "behind" } else { "ahead of" };
+                self.raise(
+                    AlarmKind::Clock,
+                    &format!(
+                        "our clock is {} s {way} the registry's; set this machine's clock",
+                        skew_s.abs()
+                    ),
+                );
+            }
+            None if self.ahead.is_empty() => self.clear(AlarmKind::Clock),
+            None => {}
+        }
+    }
+
+    /// A repository was read.
+    pub(super) fn read(&mut self, index: usize, repo: &RepoKey) {
+        if self.failing.remove(&index).is_some_and(|failing| failing.said) {
+            info!(
+                source.name = %self.name, repo.name = %repo.repo, "the log can be read again"
+            );
+        }
+        if self.failing.is_empty() {
+            self.many_said = false;
+        }
+        self.board.read_repo(index, self.clock.now());
+        if self.refused.is_none() && std::mem::take(&mut self.blind) {
+            self.clear(AlarmKind::SourceBlind);
+            self.board.let_go();
+        }
+    }
+
+    /// A repository could not be read.
+    pub(super) fn failed(&mut self, index: usize, repo: &RepoKey, error: &SourceError) {
+        let refused = error.kind == SourceErrorKind::Repository;
+        self.board.failed(index, self.clock.now(), &error.message, refused);
+        let before = self.failing.get(&index);
+        if before.is_some_and(|before| before.kind == error.kind) {
+            return;
+        }
+        let said = before.map_or(self.failing.len() < FAILING_SAID, |before| before.said);
+        self.failing.insert(index, Failing { kind: error.kind, said });
+        if said {
+            warn!(
+                source.name = %self.name, repo.name = %repo.repo, error.kind = error.kind.name(),
+                "could not read the log of {}: {}", repo.repo, error.message
+            );
+        } else if !std::mem::replace(&mut self.many_said, true) {
+            warn!(
+                source.name = %self.name, repos = self.failing.len(),
+                "more repositories can't be read; the status counts them"
+            );
+        }
+    }
+
+    /// The whole source is refused, or still is.
+    pub(super) fn refused(&mut self, error: &SourceError) {
+        let before = self.refused.replace(error.kind);
+        if before != Some(error.kind) {
+            warn!(
+                source.name = %self.name, error.kind = error.kind.name(),
+                "the source refuses us and is asked slowly from now on: {}", error.message
+            );
+            if let Some(before) = before.map(alarm_of)
+                && before != alarm_of(error.kind)
+            {
+                self.clear(before);
+            }
+        }
+        self.raise(alarm_of(error.kind), &format!("{}: {}", self.name, error.message));
+        self.board.hold(SourceState::Refused, Some(&error.message));
+    }
+
+    /// A source that was refused answers again.
+    pub(super) fn accepted(&mut self) {
+        let Some(kind) = self.refused.take() else { return };
+        info!(source.name = %self.name, "the source can be read again");
+        if alarm_of(kind) != AlarmKind::Clock {
+            self.clear(alarm_of(kind));
+        }
+        if std::mem::take(&mut self.blind) {
+            self.clear(AlarmKind::SourceBlind);
+        }
+        self.board.let_go();
+        self.judge_clock();
+    }
+
+    /// Raises an alarm when nothing of the source could be read for too long. One that is refused
+    /// has its alarm, which says more. `walking` says that a long walk is under way: then its pages
+    /// count, since it ends nothing for a while.
+    pub(super) fn look_for_blindness(&mut self, walking: bool) {
+        if self.blind || self.refused.is_some() {
+            return;
+        }
+        let now = self.clock.now();
+        let (read, page) = self.board.last();
+        let last = read.max(page.filter(|_| walking)).unwrap_or(self.started_at);
+        let Ok(after) = SignedDuration::try_from(self.blind_after) else { return };
+        let since = now.duration_since(last);
+        if since > after {
+            self.blind = true;
+            let minutes = since.as_mins();
+            self.raise(
+                AlarmKind::SourceBlind,
+                &format!("{} could not be read for {minutes} min", self.name),
+            );
+            self.board.hold(SourceState::Blind, None);
+        }
+    }
+
+    pub(super) fn store_failed(&mut self, error: &StoreError) {
+        if !std::mem::replace(&mut self.store_failing, true) {
+            warn!(source.name = %self.name, "could not take entries in, trying on: {error}");
+        }
+    }
+
+    /// Something was committed.
+    pub(super) fn store_works(&mut self) {
+        if std::mem::take(&mut self.store_failing) {
+            info!(source.name = %self.name, "entries are taken in again");
+        }
+    }
+}
+
+/// The alarm of a source that is refused in this way.
+const fn alarm_of(kind: SourceErrorKind) -> AlarmKind {
+    match kind {
+        SourceErrorKind::Credentials => AlarmKind::Credentials,
+        SourceErrorKind::Clock => AlarmKind::Clock,
+        _ => AlarmKind::SourceBlind,
+    }
+}
