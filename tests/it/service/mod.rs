@@ -23,7 +23,7 @@ const EVERYTHING: &str =
 /// The `receivers` of a configuration: webhooks of these names at these URLs.
 fn webhooks(hooks: &[(&str, &str)]) -> String {
     let hook = |(name, url): &(&str, &str)| {
-        format!("  {name}:\n    webhook:\n      url: {url}/{name}\n    timeout: 5s\n")
+        format!("  {name}:\n    webhook:\n      url: {url}/{name}\n    timeout: 30s\n")
     };
     format!("receivers:\n{}", hooks.iter().map(hook).collect::<String>())
 }

@@ -77,6 +77,40 @@ async fn answers_that_are_none_are_named_and_a_missing_repository_stops_no_other
     assert!(service.terminate().await.success());
 }
 
+#[tokio::test]
+async fn a_name_that_is_unknown_and_a_host_without_tls_are_named_and_stop_no_other_source() {
+    let stand = Stand::start(&["shop/api"]).await;
+    let receiver = Receiver::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let extra = "first_run: all\n    poll_every: 1s";
+    let (endpoint, here) = (stand.registry.ccr_endpoint(), stand.registry.address().to_string());
+    let config = format!(
+        "sources:\n{}{}{}{}",
+        stand.source_named("nameless", extra).replace(&here, "registry.invalid"),
+        stand
+            .source_named("plain", extra)
+            .replace(&endpoint, &endpoint.replace("http://", "https://")),
+        stand.source_named("shop", extra),
+        audit(&receiver)
+    );
+    let service = Service::start(folder.path(), &config, EVERYTHING).await;
+    stand.push("shop/api", 5);
+    until("the good one is read", async || receiver.by_id().len() == 5).await;
+    for (source, words) in [("nameless", "dns error"), ("plain", "InvalidContentType")] {
+        until(source, async || {
+            let status = service.json("/api/v1/status").await;
+            let said = status["sources"][source]["last_error"].as_str();
+            said.is_some_and(|said| {
+                said.contains("the registry could not be reached: could not connect")
+                    && said.contains(words)
+            })
+        })
+        .await;
+    }
+    assert_eq!(service.json("/readyz").await["ready"], false, "two sources are unread");
+    assert!(service.terminate().await.success());
+}
+
 /// A part of the status: a source, with the alarms about it.
 fn about<'a>(status: &'a Value, source: &str) -> (&'a Value, Vec<&'a Value>) {
     let alarms = status["alarms"].as_array().unwrap().iter();

@@ -2,7 +2,7 @@
 //! proxy that fail in every way and repeat whatever they were sent, then looked for in all that the
 //! program writes, answers, logs and keeps.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Duration};
 
 use base64::{
     Engine,
@@ -11,7 +11,7 @@ use base64::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    process::{Service, client, ran, until},
+    process::{PATIENCE, Service, client, ran, until_within},
     receiver::{Receiver, Reply, Seen},
     stand::Stand,
 };
@@ -384,7 +384,8 @@ async fn no_secret_shows_anywhere_whatever_fails() {
     let service = Service::again(folder, &env).await;
     let client_env = [&env[..], &[("TRIGGERBELL_TOKEN", secret("API_TOKEN"))]].concat();
     let asked = [&client_env[..], &[("TRIGGERBELL_URL", &*service.url)]].concat();
-    until("everything has failed at least once", async || {
+    let every = Duration::from_millis(250);
+    until_within(PATIENCE, every, "everything has failed at least once", async || {
         let status = ran(folder, &["status", "--format", "json"], &asked).await;
         let status: Value = serde_json::from_str(&status.stdout).unwrap();
         let lanes = status["receivers"].as_object().unwrap();

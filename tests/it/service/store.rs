@@ -85,8 +85,10 @@ async fn a_disk_without_room_is_said_and_nothing_is_lost_until_there_is_some() {
 
     for time in 0..3 {
         let filler = Filler::fill(&service);
-        stand.push("shop/api", 700);
-        until("it says that there is no room", async || {
+        // Room within the log of the database is used up first.
+        let every = Duration::from_millis(250);
+        until_within(PATIENCE, every, "it says that there is no room", async || {
+            stand.push("shop/api", 150);
             let ready = service.json("/readyz").await;
             ready["ready"] == false && ready.to_string().contains("make room on its disk")
         })
@@ -141,7 +143,8 @@ async fn files_that_are_damaged_or_of_a_later_version_are_refused_and_left_alone
     let stand = Stand::start(&["shop/api"]).await;
     let receiver = Receiver::start().await;
     let folder = tempfile::tempdir().unwrap();
-    let config = format!("{}{}", stand.source("first_run: all"), audit(&receiver));
+    let config =
+        format!("{}{}", stand.source("first_run: all\n    poll_every: 1s"), audit(&receiver));
     let service = Service::start(folder.path(), &config, EVERYTHING).await;
     stand.push("shop/api", 1);
     until("there is something to keep", async || receiver.count() == 1).await;
