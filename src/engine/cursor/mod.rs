@@ -16,7 +16,8 @@
 //! What no reader of such a log can tell: of byte-identical rows in one second, one that leaves
 //! just as another comes; whether a row gained its result or left while its finished double came
 //! (the entries' final rows are the same either way); and, in a second of more rows than a page
-//! whose order changes with every request, more identical rows than one page shows at once.
+//! whose order changes with every request, more identical rows than one page shows at once, or that
+//! one of them left.
 //!
 //! # How
 //!

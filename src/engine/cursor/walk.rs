@@ -152,7 +152,7 @@ impl Walk {
             Phase::First => self.first(page),
             Phase::Joining => self.joining(page),
             Phase::Following => self.forward(page, false),
-            Phase::PastEnd { resume, len } => self.past_end(&page, resume, len),
+            Phase::PastEnd { resume, len } => self.past_end(page, resume, len),
             Phase::EmptyAgain if page.len == 0 => self.end(true),
             Phase::EmptyAgain => self.first(page),
             Phase::Long(long) => self.long(long, page),
@@ -219,10 +219,7 @@ impl Walk {
         let back = 4_u64 << self.steps_back;
         self.steps_back += 1;
         self.offset = self.offset.saturating_sub(back);
-        let (blocks, _) = page::blocks(page.rows);
-        for block in blocks {
-            self.look(block, Look::Partial);
-        }
+        self.look_at_parts(page::blocks(page.rows).0);
     }
 
     /// Reads a page and finds where the next begins.
@@ -319,6 +316,7 @@ impl Walk {
             return self.end(false);
         }
         self.offset += u64::from(len);
+        self.counts.unjoined += 1;
         self.phase = Phase::Following;
     }
 
@@ -328,9 +326,7 @@ impl Walk {
         self.counts.disordered += 1;
         let newest = blocks.first().map(|block| block.wall);
         self.newest = self.newest.max(newest);
-        for block in blocks {
-            self.look(block, Look::Partial);
-        }
+        self.look_at_parts(blocks);
         if short || newest.is_some_and(|newest| self.is_below_goal(newest)) {
             return self.end(true);
         }
@@ -349,10 +345,11 @@ impl Walk {
         self.offset += u64::from(len);
     }
 
-    fn past_end(&mut self, page: &Page, resume: u64, short_len: u32) {
+    fn past_end(&mut self, page: Page, resume: u64, short_len: u32) {
         if page.len == 0 || self.stalled > MAX_STALLED {
             return self.end(page.len == 0);
         }
+        self.look_at_parts(page::blocks(page.rows).0);
         self.stalled += 1;
         // One row is no page: more likely a row came meanwhile.
         if short_len >= 2 {
@@ -392,9 +389,7 @@ impl Walk {
         if !ordered || !readable {
             self.counts.disordered += u32::from(!ordered);
             let newest = blocks.first().map(|block| block.wall);
-            for block in blocks {
-                self.look(block, Look::Partial);
-            }
+            self.look_at_parts(blocks);
             // Positions can't be told here: go on below, and leave the second in doubt.
             self.leave_in_doubt(&long);
             if short || newest.is_none_or(|newest| self.is_below_goal(newest)) {
@@ -495,6 +490,13 @@ impl Walk {
     }
 
     // Looking.
+
+    /// Takes rows for what they show, where nothing can be said of what stands around them.
+    fn look_at_parts(&mut self, blocks: Vec<Block>) {
+        for block in blocks {
+            self.look(block, Look::Partial);
+        }
+    }
 
     fn look(&mut self, block: Block, look: Look) -> Found {
         self.look_tally(block.wall, Tally::of(block.rows), look)

@@ -322,6 +322,29 @@ fn a_long_second_of_twins_pages_apart_is_counted_by_the_walks_that_agree() {
     assert_eq!(shop.poll().fresh, 0);
 }
 
+/// Two replicas of the registry, each with an order of its own: read in part here and in part there,
+/// rows seem to stand twice and others not at all.
+#[test]
+fn what_one_walk_alone_has_read_is_not_believed() {
+    let mut shop = Shop::new(10, FirstRun::All);
+    (0..12).for_each(|n| shop.push(NOON, n));
+    let mut other = shop.rows.clone();
+    other.swap(0, 10);
+    other.swap(1, 11);
+    let torn = |ask: Ask, page: Page| match usize::try_from(ask.offset).unwrap() {
+        0 => page,
+        skip => {
+            let rows: Vec<Row> = other.iter().skip(skip).take(10).cloned().collect();
+            Page { len: rows.len() as u32, rows, total: Some(12), ..Page::default() }
+        }
+    };
+    let counts = shop.poll_bent(torn);
+    assert_eq!((counts.fresh, counts.doubts), (10, 1));
+    assert_eq!(shop.poll().fresh, 2);
+    shop.now += 301;
+    assert_eq!(shop.poll().fresh, 0);
+}
+
 #[test]
 fn a_backlog_of_a_hundred_thousand_rows_is_walked_in_bounded_chunks() {
     let mut shop = Shop::new(100, FirstRun::All);

@@ -157,8 +157,13 @@ impl Registry {
     }
 
     fn leave(&mut self, index: usize) {
-        // A second longer than a page loses no row while it is read, as the guarantee wants it.
-        if self.is_read && self.in_second(self.rows[index].wall) >= self.limit as usize {
+        // A second longer than a page loses no row while it is read, and no twin while its order
+        // changes, as the guarantee wants it.
+        let (wall, family) = (self.rows[index].wall, self.rows[index].family());
+        let twins = self.rows.iter().filter(|row| row.family() == family && !row.gone).count();
+        if self.is_read && self.in_second(wall) >= self.limit as usize
+            || self.is_shuffled() && twins > 1
+        {
             return;
         }
         self.rows[index].gone = true;
