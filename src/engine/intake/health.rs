@@ -50,7 +50,7 @@ pub(super) struct Health {
     blind: bool,
     /// Why the whole source is refused, where it is.
     refused: Option<SourceErrorKind>,
-    /// The repositories that fail, and how.
+    /// The repositories that fail.
     failing: HashMap<usize, Failing>,
     /// There were more of them than are named.
     many_said: bool,
@@ -66,7 +66,8 @@ pub(super) struct Health {
 }
 
 struct Failing {
-    kind: SourceErrorKind,
+    /// The registry refused it, at the last failure or at one before.
+    refused: bool,
     said: bool,
 }
 
@@ -251,11 +252,12 @@ impl Health {
         let refused = error.kind == SourceErrorKind::Repository;
         self.board.failed(index, self.clock.now(), &error.message, refused);
         let before = self.failing.get(&index);
-        if before.is_some_and(|before| before.kind == error.kind) {
+        // That one which is refused can't be read for other reasons either is no news.
+        if before.is_some_and(|before| before.refused || !refused) {
             return;
         }
         let said = before.map_or(self.failing.len() < FAILING_SAID, |before| before.said);
-        self.failing.insert(index, Failing { kind: error.kind, said });
+        self.failing.insert(index, Failing { refused, said });
         if said {
             warn!(
                 source.name = %self.name, repo.name = %repo.repo, error.kind = error.kind.name(),
