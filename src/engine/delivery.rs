@@ -16,7 +16,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -24,7 +24,7 @@ use crate::{
     domain::{
         outcome::{Class, Outcome, OutcomeRecord, Scope},
         pace::{Pace, PaceLog},
-        retry::{NextStep, next_step},
+        retry::{JITTER_SHARE, NextStep, RETRY_AFTER_CAP, next_step},
     },
     engine::{alarm::Alarms, board::LaneBoard, wake::Wakes},
     ports::{
@@ -108,6 +108,8 @@ pub struct Lane {
     ask_again: bool,
     /// The store fails; said once.
     store_failing: bool,
+    /// What the clock said last.
+    seen_at: Timestamp,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     stopping: bool,
 }
@@ -141,6 +143,7 @@ impl Lane {
         let mut record = record.unwrap_or_default();
         record.receiver = settings.receiver.clone();
         let pace = PaceLog::from_sends(std::mem::take(&mut record.sends));
+        let seen_at = world.clock.now();
         let lane = Self {
             settings,
             notifier,
@@ -159,6 +162,7 @@ impl Lane {
             asking: false,
             ask_again: false,
             store_failing: false,
+            seen_at,
             work: FuturesUnordered::new(),
             stopping: false,
         };
@@ -196,6 +200,7 @@ impl Lane {
     /// Starts all the work that may be started now, and says how long nothing else can start.
     fn advance(&mut self) -> Duration {
         let now = self.world.clock.now();
+        self.follow_clock(now);
         while self.may_send(now) {
             let Some(delivery) = self.ready.pop_front() else { break };
             self.start_send(delivery, now);
@@ -214,6 +219,35 @@ impl Lane {
         until.duration_since(now).try_into().unwrap_or_default()
     }
 
+    /// Keeps the lane's waits as long as they were meant where the clock was set back, even while
+    /// the service was down: instants that were near must not become far.
+    fn follow_clock(&mut self, now: Timestamp) {
+        let back = std::mem::replace(&mut self.seen_at, now).duration_since(now);
+        let back = back.max(SignedDuration::ZERO);
+        let hold_max = RETRY_AFTER_CAP.mul_f64(1.0 + JITTER_SHARE);
+        let meant = |at: Timestamp, longest: Duration| {
+            let latest = now.checked_add(longest).unwrap_or(Timestamp::MAX);
+            at.checked_sub(back).unwrap_or(Timestamp::MIN).min(latest)
+        };
+        if let Some(hold) = &mut self.record.hold_until {
+            *hold = meant(*hold, hold_max);
+        }
+        if let Some(closed) = &mut self.record.closed {
+            closed.next_probe_at = meant(closed.next_probe_at, PROBE_MAX);
+        }
+        if !back.is_zero() {
+            self.dirty = true;
+            self.look_at = Some(Timestamp::MIN);
+        }
+    }
+
+    /// Whether nothing may be sent now: the receiver asked to wait, or the lane is closed and its
+    /// probe is not yet due.
+    fn is_shut(&self, now: Timestamp) -> bool {
+        let probe = self.record.closed.as_ref().map(|closed| closed.next_probe_at);
+        self.record.hold_until.max(probe).is_some_and(|until| until > now)
+    }
+
     fn wait_until(&self, now: Timestamp) -> Timestamp {
         let slow = now.checked_add(SLOW_POLL).unwrap_or(Timestamp::MAX);
         match self.record.hold_until {
@@ -227,7 +261,7 @@ impl Lane {
         !self.stopping
             && self.sending < self.settings.concurrency
             && self.unsettled.len() + self.settling < BATCH
-            && self.record.hold_until.is_none_or(|hold| hold <= now)
+            && !self.is_shut(now)
     }
 
     /// How many rows may be claimed, or when that will be known better.
@@ -329,7 +363,12 @@ impl Lane {
                     self.start_ask();
                 }
                 match result {
-                    Ok(due) => self.look_sooner(due),
+                    Ok(due) => {
+                        // A ring that was lost costs no more than this.
+                        let slow = self.world.clock.now().checked_add(SLOW_POLL);
+                        let slow = slow.unwrap_or(Timestamp::MAX);
+                        self.look_sooner(due.map_or(slow, |due| due.min(slow)));
+                    }
                     Err(error) => self.store_failed("ask what is due", &error),
                 }
             }
@@ -353,6 +392,11 @@ impl Lane {
                 if got < wanted && !self.rung {
                     self.look_at = None;
                     self.start_ask();
+                }
+                let now = self.world.clock.now();
+                if self.is_shut(now) {
+                    // It was shut while they were being claimed.
+                    self.hand_back(now);
                 }
                 self.store_works();
             }
@@ -409,7 +453,7 @@ impl Lane {
                 if self.record.closed.is_some() {
                     self.close(&outcome.detail, now);
                 }
-                self.look_sooner(Some(at));
+                self.look_sooner(at);
                 SettleAs::Pending { at, plain, failed }
             }
             NextStep::Dead => {
@@ -437,6 +481,10 @@ impl Lane {
 
     /// Closes the lane, or puts the next probe of a closed one off.
     fn close(&mut self, detail: &str, now: Timestamp) {
+        if self.record.closed.as_ref().is_some_and(|closed| closed.next_probe_at > now) {
+            // No probe failed: this one was in flight when the lane closed.
+            return;
+        }
         let closed = self.record.closed.get_or_insert_with(|| ClosedLane {
             since: now,
             detail: String::new(),
@@ -539,10 +587,8 @@ impl Lane {
         }
     }
 
-    fn look_sooner(&mut self, at: Option<Timestamp>) {
-        if let Some(at) = at {
-            self.look_at = Some(self.look_at.map_or(at, |look| look.min(at)));
-        }
+    fn look_sooner(&mut self, at: Timestamp) {
+        self.look_at = Some(self.look_at.map_or(at, |look| look.min(at)));
     }
 
     /// Stops: gives back what was not sent, waits for what is in flight, keeps what came of it.

@@ -371,6 +371,49 @@ async fn a_receiver_that_refuses_everything_closes_its_lane_until_a_probe_passes
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_of_which_no_bell_told_is_found_within_half_a_minute() {
+    let scene = Scene::new(&PLAIN, |_, _| Answer::Says(ok()));
+    scene.push(1);
+    scene.pass(MINUTE).await;
+    scene.outbox.push("ops", 2, scene.clock.now());
+    scene.pass(Duration::from_secs(31)).await;
+    assert_eq!(scene.sent(), [0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sends_in_flight_when_a_lane_closes_do_not_put_its_probe_off() {
+    let script = |_: &Delivery, _: usize| Answer::After(Duration::from_secs(1), gone());
+    let scene = Scene::new(&PLAIN, script);
+    for key in 0..12 {
+        scene.push(key);
+    }
+    scene.pass(Duration::from_secs(30)).await;
+    assert_eq!(scene.sent().len(), 4, "what was in flight, and nothing after the refusal");
+    scene.pass(MINUTE).await;
+    assert_eq!(scene.sent().len(), 5, "one probes a minute later");
+    scene.pass(MINUTE * 2).await;
+    assert_eq!(scene.sent().len(), 6, "and the next, two minutes after that");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_ahead_holds_a_lane_no_longer_than_was_asked() {
+    let outbox = Outbox::default();
+    let script = |_: &Delivery, _: usize| Answer::Says(slow_down(3600));
+    let scene = Scene::with_outbox(&PLAIN, &outbox, script);
+    scene.pass(MINUTE * 60 * 24).await;
+    scene.push(1);
+    scene.pass(Duration::from_secs(1)).await;
+    scene.stop().await;
+    // The next life begins where the first did: a day earlier.
+    let scene = Scene::with_outbox(&PLAIN, &outbox, |_, _| Answer::Says(ok()));
+    let second = scene.push(2);
+    scene.pass(MINUTE * 30).await;
+    assert!(scene.sent().is_empty(), "the receiver asked for an hour");
+    scene.pass(MINUTE * 37).await;
+    assert_eq!(scene.sent(), [second]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_closed_lane_stays_closed_over_a_restart() {
     let outbox = Outbox::default();
     let scene = Scene::with_outbox(&PLAIN, &outbox, |_, _| Answer::Says(gone()));
