@@ -344,3 +344,15 @@ async fn more_orphans_than_fit_one_step_all_become_dead_letters() {
     assert_eq!(home.orphan(&[], at(20_000)).await.unwrap(), 12_000);
     assert_eq!(home.outbox().await.unwrap()[0].dead, 12_000);
 }
+
+#[tokio::test]
+async fn a_wait_that_a_clock_ahead_of_time_set_ends_at_the_next_start() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a"), about(2, "ops", "b")]).await;
+    let claimed = home.claim_for("ops", 10, at(9)).await;
+    home.settle_as(&claimed[0], failed_until(at(400 * 24 * 3600)), at(9)).await;
+    home.settle_as(&claimed[1], failed_until(at(13 * 3600)), at(9)).await;
+    home.release_claims(at(20)).await.unwrap();
+    assert_eq!(numbers(&home.claim_for("ops", 10, at(20)).await), [1]);
+    assert_eq!(numbers(&home.claim_for("ops", 10, at(13 * 3600)).await), [2], "a true wait stays");
+}

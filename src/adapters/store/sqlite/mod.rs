@@ -200,8 +200,8 @@ impl Store for SqliteStore {
         self.writer.call(move |writing| commit::commit(writing, &batch)).await
     }
 
-    async fn release_claims(&self, _now: Timestamp) -> Result<u64, StoreError> {
-        self.writer.call(outbox::release_claims).await
+    async fn release_claims(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.writer.call(move |writing| outbox::release_claims(writing, now)).await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Delivery>, StoreError> {

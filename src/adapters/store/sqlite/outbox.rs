@@ -5,6 +5,8 @@
 //! of its key is live by then: a dead letter has left its line, and one that waits behind another
 //! leaves it. What comes later stands behind a retried dead letter only if that was the last.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -44,14 +46,26 @@ pub(super) const NEXT_DUE: &str =
 pub(super) const ORPHANS: &str = "SELECT seq FROM outbox
     WHERE receiver = ?1 AND live = 1 AND state = 0 ORDER BY seq DESC LIMIT ?2";
 
+/// More than the longest wait of the schedule with its jitter.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
 /// A longer detail goes into `attempts`, so that the outbox's rows stay narrow.
 const DETAIL_BYTES: usize = 128;
 
-pub(super) fn release_claims(writing: &mut Writing) -> Outcome<u64> {
+pub(super) fn release_claims(writing: &mut Writing, now: Timestamp) -> Outcome<u64> {
     // They keep the time that they were due at, and so their order.
     let mut release =
         writing.conn.prepare_cached("UPDATE outbox SET state = 0 WHERE live = 1 AND state = 1")?;
-    Ok(release.execute([])? as u64)
+    let released = release.execute([])? as u64;
+    // No wait is so long: the clock was ahead when it was set.
+    let latest = now.checked_add(LONGEST_WAIT).unwrap_or(Timestamp::MAX);
+    writing
+        .conn
+        .prepare_cached(
+            "UPDATE outbox SET due_at = ?1 WHERE live = 1 AND state = 0 AND due_at > ?2",
+        )?
+        .execute([ms(now), ms(latest)])?;
+    Ok(released)
 }
 
 pub(super) fn claim(writing: &mut Writing, claim: &Claim) -> Outcome<Vec<Delivery>> {
