@@ -122,6 +122,11 @@ impl Alarms {
     }
 }
 
+/// Whether an alarm is about that receiver; a source or a template may well have the same name.
+fn is_about(alarm: &Alarm, receiver: &str) -> bool {
+    matches!(alarm.kind, AlarmKind::LaneClosed | AlarmKind::DeadLetter) && *alarm.about == *receiver
+}
+
 /// Sends alarms to receivers.
 pub struct AlarmTeller {
     /// The alarms.
@@ -160,7 +165,7 @@ impl AlarmTeller {
         let notifications: Vec<_> = self
             .send_to
             .iter()
-            .filter(|receiver| **receiver != news.alarm.about)
+            .filter(|receiver| !is_about(&news.alarm, receiver))
             .flat_map(|receiver| self.messages(news, receiver))
             .collect();
         while !notifications.is_empty() {
