@@ -61,6 +61,11 @@ pub enum StartError {
     Templates(Vec<TemplateProblem>),
 }
 
+/// A loop of the service panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped by a bug of triggerbell's; the log says where, please report it")]
+pub struct LoopFailed;
+
 /// A service that is ready to run.
 pub struct App {
     listener: TcpListener,
@@ -217,7 +222,10 @@ impl App {
     }
 
     /// Runs until cancelled, then lets sends in flight settle and closes the store.
-    pub async fn run(self, cancel: CancellationToken) {
+    ///
+    /// # Errors
+    /// A loop ended by a bug of ours; the others were stopped in good order.
+    pub async fn run(self, cancel: CancellationToken) -> Result<(), LoopFailed> {
         let mut loops = JoinSet::new();
         for intake in self.intakes {
             loops.spawn(intake.run(cancel.clone()));
@@ -229,8 +237,10 @@ impl App {
         loops.spawn(self.teller.run(cancel.clone()));
         loops.spawn(api::serve(self.listener, self.router, cancel.clone()));
         info!("started: the API and the status page are at http://{}/", self.addr);
+        let mut result = Ok(());
         while let Some(ended) = loops.join_next().await {
             if let Err(failure) = ended {
+                result = Err(LoopFailed);
                 error!("a loop ended by a bug of triggerbell's, stopping: {failure}");
                 cancel.cancel();
             }
@@ -240,6 +250,7 @@ impl App {
         let store = self.store;
         let _ = tokio::task::spawn_blocking(move || drop(store)).await;
         info!("stopped");
+        result
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     Printed,
     client::Service,
     exit::{Exit, Failure},
+    out,
     status::{instant, word},
     table::{Table, printable},
 };
@@ -70,8 +71,8 @@ pub async fn run(command: &DeliveriesCommand, service: &Service) -> Result<Exit,
             let path = format!("/api/v1/notifications/{}/retry", checked_id(&args.id)?);
             let answer = service.must(Method::POST, &path).await?;
             match args.format {
-                Printed::Json => println!("{answer:#}"),
-                Printed::Text => println!("{} is tried again", args.id),
+                Printed::Json => out::line(format_args!("{answer:#}")),
+                Printed::Text => out::line(format_args!("{} is tried again", args.id)),
             }
             Ok(Exit::Done)
         }
@@ -89,7 +90,7 @@ async fn list(args: &ListArgs, service: &Service) -> Result<Exit, Failure> {
     }
     let list = service.must(Method::GET, &path).await?;
     if args.format == Printed::Json {
-        println!("{list:#}");
+        out::line(format_args!("{list:#}"));
         return Ok(Exit::Done);
     }
     let mut table =
@@ -111,7 +112,7 @@ async fn list(args: &ListArgs, service: &Service) -> Result<Exit, Failure> {
     if table.is_empty() {
         eprintln!("no notifications");
     } else {
-        print!("{}", table.render());
+        out::text(format_args!("{}", table.render()));
     }
     Ok(Exit::Done)
 }
@@ -120,14 +121,14 @@ async fn show(args: &IdArgs, service: &Service) -> Result<Exit, Failure> {
     let path = format!("/api/v1/notifications/{}", checked_id(&args.id)?);
     let item = service.must(Method::GET, &path).await?;
     if args.format == Printed::Json {
-        println!("{item:#}");
+        out::line(format_args!("{item:#}"));
         return Ok(Exit::Done);
     }
     for (name, value) in item.as_object().into_iter().flatten() {
         match name.as_str() {
             "attempt_list" => print_attempts(value),
-            "payload" => println!("payload:\n{}", pretty(value)),
-            _ => println!("{name}: {}", printable(&word(value))),
+            "payload" => out::line(format_args!("payload:\n{}", pretty(value))),
+            _ => out::line(format_args!("{name}: {}", printable(&word(value)))),
         }
     }
     Ok(Exit::Done)
@@ -145,7 +146,7 @@ fn print_attempts(attempts: &Value) {
             word(&outcome["detail"]),
         ]);
     }
-    print!("attempts made:\n{}", table.render());
+    out::text(format_args!("attempts made:\n{}", table.render()));
 }
 
 fn pretty(value: &Value) -> String {

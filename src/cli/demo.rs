@@ -7,7 +7,7 @@
 
 use std::{
     fs,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -91,8 +91,9 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
     println!("Ctrl-C ends it. Each line below is a message that was delivered.\n");
     let watching = watch(&demo, app.control(), cancel.clone());
     let ending = end_after(args.for_, cancel.clone());
-    tokio::join!(app.run(cancel), watching, ending);
+    let (ended, ..) = tokio::join!(app.run(cancel), watching, ending);
     demo.stop().await;
+    ended?;
     Ok(Exit::Done)
 }
 
@@ -118,7 +119,9 @@ async fn watch(demo: &Demo, service: Arc<dyn Control>, cancel: CancellationToken
             }
             message = messages.recv() => match message {
                 Ok(message) => {
-                    println!("{:<8} {}", message.channel.to_string(), printable(&message.summary));
+                    // The demo goes on where nobody reads this.
+                    let line = format!("{:<8} {}\n", message.channel.to_string(), printable(&message.summary));
+                    let _ = io::stdout().lock().write_all(line.as_bytes());
                 }
                 // The terminal is slower than the wall; what was passed over is on the wall.
                 Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}

@@ -13,12 +13,13 @@ use crate::{
         entry::{Entry, EntryId, Row, Value},
         field::Field,
     },
-    ports::{Clock, PageRequest, Source},
+    ports::{Clock, PageRequest, Source, SourceErrorKind},
 };
 
 use super::{
     exit::{Exit, Failure, of_source},
     load::{self, Files},
+    out,
     table::Table,
 };
 
@@ -67,14 +68,29 @@ pub async fn run(args: &FetchArgs, files: &Files) -> Result<Exit, Failure> {
     };
     let mut entries = Vec::new();
     let mut rejected = 0;
+    let mut failed = None;
     for repo in repos {
-        rejected += read(&*source, configured, &repo, args.limit, &mut entries).await?;
+        match read(&*source, configured, &repo, args.limit, &mut entries).await {
+            Ok(not_understood) => rejected += not_understood,
+            // It says nothing of the others.
+            Err(Unread::Repository(failure)) => {
+                eprintln!("error: {failure}");
+                failed = Some(Failure::new(failure.exit, ""));
+            }
+            Err(Unread::Source(failure)) => return Err(failure),
+        }
     }
     print(&entries, args.format);
     let not_understood =
         if rejected > 0 { format!(", {rejected} not understood") } else { String::new() };
     eprintln!("{}{not_understood}", load::plural_of(entries.len(), "entry", "entries"));
-    Ok(Exit::Done)
+    failed.map_or(Ok(Exit::Done), Err)
+}
+
+/// What could not be read.
+enum Unread {
+    Repository(Failure),
+    Source(Failure),
 }
 
 fn choose<'c>(
@@ -109,7 +125,7 @@ async fn read(
     repo: &Arc<str>,
     limit: u32,
     entries: &mut Vec<Entry>,
-) -> Result<usize, Failure> {
+) -> Result<usize, Unread> {
     let (mut offset, mut rejected) = (0_u64, 0);
     while offset < u64::from(limit) {
         let wanted = (u64::from(limit) - offset).min(source.page_limit().into());
@@ -117,7 +133,11 @@ async fn read(
         let request = PageRequest { repo, offset, limit: wanted };
         let page = source.page(request).await.map_err(|error| {
             let message = format!("could not read the log of {repo}: {error}");
-            Failure::new(of_source(error.kind), message)
+            let failure = Failure::new(of_source(error.kind), message);
+            match error.kind {
+                SourceErrorKind::Repository => Unread::Repository(failure),
+                _ => Unread::Source(failure),
+            }
         })?;
         for bad in &page.rejected {
             eprintln!("warning: a row of {repo} can't be understood: {}", bad.reason);
@@ -149,7 +169,11 @@ pub(super) fn entry(source: &Arc<str>, repo: &Arc<str>, row: Row) -> Entry {
 
 fn print(entries: &[Entry], format: Format) {
     match format {
-        Format::Json => entries.iter().for_each(|entry| println!("{}", as_json(entry))),
+        Format::Json => {
+            for entry in entries {
+                out::line(format_args!("{}", as_json(entry)));
+            }
+        }
         Format::Csv => print_csv(entries),
         Format::Table => {
             let fields = [
@@ -171,7 +195,7 @@ fn print(entries: &[Entry], format: Format) {
                 }));
             }
             if !table.is_empty() {
-                print!("{}", table.render());
+                out::text(format_args!("{}", table.render()));
             }
         }
     }
@@ -193,7 +217,7 @@ fn as_json(entry: &Entry) -> Json {
 
 fn print_csv(entries: &[Entry]) {
     let names: Vec<_> = Field::ALL.iter().map(|field| field.name()).collect();
-    println!("{}", names.join(","));
+    out::line(format_args!("{}", names.join(",")));
     for entry in entries {
         let cells = Field::ALL.iter().map(|&field| {
             let text = entry.text(field).unwrap_or_default();
@@ -203,6 +227,6 @@ fn print_csv(entries: &[Entry]) {
                 text.into_owned()
             }
         });
-        println!("{}", cells.collect::<Vec<_>>().join(","));
+        out::line(format_args!("{}", cells.collect::<Vec<_>>().join(",")));
     }
 }

@@ -11,6 +11,7 @@ pub mod exit;
 pub mod fetch;
 pub mod healthcheck;
 pub mod load;
+mod out;
 pub mod render;
 pub mod run;
 mod sample;
@@ -21,6 +22,7 @@ pub mod table;
 
 use std::{
     io::{self, IsTerminal},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     process::ExitCode,
 };
@@ -110,7 +112,10 @@ pub fn main() -> ExitCode {
             return Exit::Unavailable.into();
         }
     };
-    let result = runtime.block_on(dispatch(cli));
+    let result =
+        catch_unwind(AssertUnwindSafe(|| runtime.block_on(dispatch(cli)))).unwrap_or_else(|_| {
+            Err(Failure::new(Exit::Bug, "a bug of triggerbell's; please report it"))
+        });
     // A blocking read of standard input can't be waited for.
     runtime.shutdown_background();
     match result {

@@ -20,7 +20,7 @@ use super::{
     Printed,
     exit::{Exit, Failure},
     load::{self, Files},
-    sample,
+    out, sample,
 };
 
 /// What to render.
@@ -117,7 +117,7 @@ fn render(
         .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
     for (number, part) in parts.iter().enumerate() {
         match args.format {
-            Printed::Json => println!("{}", part.payload.body),
+            Printed::Json => out::line(format_args!("{}", part.payload.body)),
             Printed::Text => print(kind, number + 1, parts.len(), part),
         }
     }
@@ -125,18 +125,18 @@ fn render(
 }
 
 fn print(kind: ReceiverType, number: usize, of: usize, part: &Part) {
-    println!("── {kind} · message {number} of {of}");
+    out::line(format_args!("── {kind} · message {number} of {of}"));
     let body = &part.payload.body;
     match part.payload.format {
-        PayloadFormat::Text => println!("{body}"),
+        PayloadFormat::Text => out::line(format_args!("{body}")),
         PayloadFormat::Json => match serde_json::from_str::<serde_json::Value>(body) {
-            Ok(json) => println!("{json:#}"),
-            Err(_) => println!("{body}"),
+            Ok(json) => out::line(format_args!("{json:#}")),
+            Err(_) => out::line(format_args!("{body}")),
         },
     }
     for usage in usage(kind, part) {
         let unit = usage.unit.map_or(String::new(), |unit| format!(" {unit}"));
-        println!("   {}: {} of {}{unit}", usage.what, usage.used, usage.allowed);
+        out::line(format_args!("   {}: {} of {}{unit}", usage.what, usage.used, usage.allowed));
     }
-    println!();
+    out::line(format_args!(""));
 }

@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::{
     adapters::clock::SystemClock,
-    app::{App, StartError},
+    app::{App, LoopFailed, StartError},
     telemetry::{LogFormat, start_log},
 };
 
@@ -49,8 +49,14 @@ pub async fn run(args: RunArgs, files: &Files) -> Result<Exit, Failure> {
     );
     let cancel = interrupted();
     let app = App::start(config, Arc::new(SystemClock)).await?;
-    app.run(cancel).await;
+    app.run(cancel).await?;
     Ok(Exit::Done)
+}
+
+impl From<LoopFailed> for Failure {
+    fn from(error: LoopFailed) -> Self {
+        Self::new(Exit::Bug, error.to_string())
+    }
 }
 
 impl From<StartError> for Failure {

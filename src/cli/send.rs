@@ -20,7 +20,7 @@ use crate::{
 use super::{
     exit::{Exit, Failure},
     load::{self, Files},
-    sample,
+    out, sample,
 };
 
 /// What to send and where.
@@ -103,7 +103,10 @@ fn said(receiver: &str, id: &NotificationId, outcome: &Outcome) -> Exit {
     let flags = if flags.is_empty() { String::new() } else { format!(" [{}]", flags.join(", ")) };
     match outcome.class {
         Class::Delivered => {
-            println!("delivered to {receiver}{status}{flags}: {} · id {id}", outcome.detail);
+            out::line(format_args!(
+                "delivered to {receiver}{status}{flags}: {} · id {id}",
+                outcome.detail
+            ));
             Exit::Done
         }
         Class::Retry { .. } => {

@@ -9,6 +9,7 @@ use super::{
     client::Service,
     exit::{Exit, Failure},
     load::plural,
+    out,
     table::Table,
 };
 
@@ -27,8 +28,8 @@ pub struct StatusArgs {
 pub async fn run(args: &StatusArgs, service: &Service) -> Result<Exit, Failure> {
     let status = service.must(Method::GET, "/api/v1/status").await?;
     match args.format {
-        Printed::Json => println!("{status:#}"),
-        Printed::Text => print!("{}", text(&status)),
+        Printed::Json => out::line(format_args!("{status:#}")),
+        Printed::Text => out::text(format_args!("{}", text(&status))),
     }
     let ready = status["readiness"]["ready"].as_bool().unwrap_or(false);
     Ok(if ready { Exit::Done } else { Exit::No })
