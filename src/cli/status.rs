@@ -27,6 +27,10 @@ pub struct StatusArgs {
 /// The service can't be reached or refuses.
 pub async fn run(args: &StatusArgs, service: &Service) -> Result<Exit, Failure> {
     let status = service.must(Method::GET, "/api/v1/status").await?;
+    if !status["readiness"].is_object() {
+        let message = "what answered is no triggerbell; check --url or `api.listen`";
+        return Err(Failure::new(Exit::Unavailable, message));
+    }
     match args.format {
         Printed::Json => out::line(format_args!("{status:#}")),
         Printed::Text => out::text(format_args!("{}", text(&status))),
