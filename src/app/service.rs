@@ -156,7 +156,7 @@ impl Control for Service {
         if !self.parts.store.retry(id, to, self.parts.clock.now()).await? {
             return Err(ControlError::NotFound);
         }
-        self.parts.wakes.wake(target);
+        self.parts.wakes.urge(target);
         Ok(())
     }
 

@@ -144,7 +144,7 @@ impl Lane {
         record.receiver = settings.receiver.clone();
         let pace = PaceLog::from_sends(std::mem::take(&mut record.sends));
         let seen_at = world.clock.now();
-        let lane = Self {
+        let mut lane = Self {
             settings,
             notifier,
             world,
@@ -166,6 +166,8 @@ impl Lane {
             work: FuturesUnordered::new(),
             stopping: false,
         };
+        // Whoever started it may have changed what the lane was closed for.
+        lane.probe_within(PROBE_MIN);
         if let Some(closed) = &lane.record.closed {
             lane.raise_closed(&closed.detail, closed.since);
         }
@@ -187,6 +189,9 @@ impl Lane {
                 () = woken => {
                     self.rung = true;
                     self.look_at = Some(Timestamp::MIN);
+                    if bell.take_urgent() {
+                        self.probe_within(Duration::ZERO);
+                    }
                 }
                 () = tokio::time::sleep(sleep) => {}
             }
@@ -506,6 +511,14 @@ impl Lane {
             self.settings.receiver
         );
         self.world.alarms.raise(AlarmKind::LaneClosed, &self.settings.receiver, &message, since);
+    }
+
+    /// Brings a closed lane's probe forward.
+    fn probe_within(&mut self, wait: Duration) {
+        if let Some(closed) = &mut self.record.closed {
+            let latest = self.seen_at.checked_add(wait).unwrap_or(Timestamp::MAX);
+            closed.next_probe_at = closed.next_probe_at.min(latest);
+        }
     }
 
     /// Opens the lane where it is closed.

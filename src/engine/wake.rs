@@ -3,20 +3,46 @@
 //! A lane subscribes before it asks the store, so a commit between the two is not missed; its slow
 //! poll is the safety net for everything else.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::sync::Notify;
+
+/// A lane's bell.
+#[derive(Debug, Default)]
+pub struct Bell {
+    notify: Notify,
+    /// A person wants it tried now.
+    urgent: AtomicBool,
+}
+
+impl Bell {
+    /// Waits for a ring, counted from this call on.
+    pub fn notified(&self) -> impl Future<Output = ()> {
+        self.notify.notified()
+    }
+
+    /// Whether a person rang since this was asked last.
+    pub fn take_urgent(&self) -> bool {
+        self.urgent.swap(false, Ordering::AcqRel)
+    }
+}
 
 /// One bell for each receiver.
 #[derive(Debug, Clone, Default)]
 pub struct Wakes {
-    bells: Arc<BTreeMap<Arc<str>, Arc<Notify>>>,
+    bells: Arc<BTreeMap<Arc<str>, Arc<Bell>>>,
 }
 
 impl Wakes {
     /// Bells for these receivers.
     pub fn new(receivers: impl IntoIterator<Item = Arc<str>>) -> Self {
-        let bells = receivers.into_iter().map(|name| (name, Arc::new(Notify::new()))).collect();
+        let bells = receivers.into_iter().map(|name| (name, Arc::default())).collect();
         Self { bells: Arc::new(bells) }
     }
 
@@ -24,12 +50,20 @@ impl Wakes {
     pub fn wake(&self, receiver: &str) {
         if let Some(bell) = self.bells.get(receiver) {
             // One permit is kept when the lane is busy, so the ring is not lost.
-            bell.notify_one();
+            bell.notify.notify_one();
+        }
+    }
+
+    /// Wakes a receiver's lane for a person, who wants a closed one to try now.
+    pub fn urge(&self, receiver: &str) {
+        if let Some(bell) = self.bells.get(receiver) {
+            bell.urgent.store(true, Ordering::Release);
+            bell.notify.notify_one();
         }
     }
 
     /// A receiver's bell, for its lane alone to wait on.
-    pub fn bell(&self, receiver: &str) -> Arc<Notify> {
+    pub fn bell(&self, receiver: &str) -> Arc<Bell> {
         self.bells.get(receiver).cloned().unwrap_or_default()
     }
 }

@@ -414,6 +414,26 @@ async fn a_clock_that_was_ahead_holds_a_lane_no_longer_than_was_asked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_closed_lane_is_tried_at_once_when_a_person_asks_and_soon_after_a_start() {
+    let outbox = Outbox::default();
+    let scene = Scene::with_outbox(&PLAIN, &outbox, |_, _| Answer::Says(gone()));
+    scene.push(1);
+    scene.pass(MINUTE * 60 * 3).await;
+    let probes = scene.sent().len();
+    scene.pass(MINUTE).await;
+    assert_eq!(scene.sent().len(), probes, "by now it probes every half hour");
+    scene.world.wakes.urge("ops");
+    scene.pass(Duration::from_secs(1)).await;
+    assert_eq!(scene.sent().len(), probes + 1);
+    scene.pass(MINUTE * 20).await;
+    assert_eq!(scene.sent().len(), probes + 1, "and it is as it was before");
+    scene.stop().await;
+    let scene = Scene::with_outbox(&PLAIN, &outbox, |_, _| Answer::Says(ok()));
+    scene.pass(MINUTE + Duration::from_secs(1)).await;
+    assert_eq!(scene.outbox.count(NotificationState::Delivered), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_closed_lane_stays_closed_over_a_restart() {
     let outbox = Outbox::default();
     let scene = Scene::with_outbox(&PLAIN, &outbox, |_, _| Answer::Says(gone()));
