@@ -184,6 +184,13 @@ fn every_command_that_a_document_types_exists() {
     let mut typed = 0;
     for document in documents() {
         let text = fs::read_to_string(&document).unwrap();
+        // In the middle of a sentence, and what a container is told to run.
+        for line in between(&prose(&text), "`triggerbell ", "`") {
+            let command = line.split_whitespace().next().unwrap_or_default();
+            let there = names.contains(command) || command == "COMMAND";
+            assert!(there, "{}: `triggerbell {line}`", document.display());
+            typed += 1;
+        }
         for block in between(&text, "```sh\n", "```") {
             for line in block.lines() {
                 let mut words = line.split_whitespace();
