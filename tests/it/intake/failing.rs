@@ -30,15 +30,27 @@ async fn a_repository_that_is_refused_slows_itself_only_and_is_said_once() {
     assert_eq!(status.state, SourceState::Ok, "the others are read");
     assert!(status.read_at.is_some());
 
-    scene
-        .registry
-        .says(|asked, _| (asked.repo == name(1)).then(|| refusal(SourceErrorKind::Unavailable)));
-    scene.pass(20 * MINUTE).await;
-    assert_eq!(log.lines_with("could not read the log of shop/r1"), 2, "another failure is news");
+    scene.registry.says(|asked, before| {
+        let kind = [SourceErrorKind::Unavailable, SourceErrorKind::Repository][before % 2];
+        (asked.repo == name(1)).then(|| refusal(kind))
+    });
+    scene.pass(60 * MINUTE).await;
+    assert_eq!(log.lines_with("could not read the log of shop/r1"), 1, "no news");
     scene.registry.works();
     scene.pass(10 * MINUTE).await;
     assert_eq!(log.lines_with("the log can be read again"), 1);
     assert!(scene.status().failing.is_empty());
+
+    // One that is away and then refused has something new to say.
+    let away_until = scene.clock.elapsed().as_secs_f64() + 600.0;
+    scene.registry.says(move |asked, _| {
+        let away = asked.at < away_until;
+        let kind = if away { SourceErrorKind::Unavailable } else { SourceErrorKind::Repository };
+        (asked.repo == name(1)).then(|| refusal(kind))
+    });
+    scene.pass(60 * MINUTE).await;
+    assert_eq!(log.lines_with("could not read the log of shop/r1: it says unavailable"), 1);
+    assert_eq!(log.lines_with("could not read the log of shop/r1: it says repository"), 2);
 }
 
 #[tokio::test(start_paused = true)]
