@@ -60,7 +60,7 @@ async fn deliver(mut config: Config, entries: usize) -> usize {
             .for_each_concurrent(FETCHERS, |repo| {
                 let (looped, sender) = (looped.clone(), sender.clone());
                 async move {
-                    tokio::spawn(async move { looped.walk(&repo, &sender).await }).await.unwrap()
+                    tokio::spawn(async move { looped.walk(&repo, &sender).await }).await.unwrap();
                 }
             })
             .await;

@@ -45,10 +45,13 @@ impl Options {
     }
 }
 
+/// A part of the table.
+type Scenario = fn(&Options, &mut Report);
+
 /// Measures, prints the table, and writes JSON where asked to.
 pub(crate) fn run(options: &Options) {
     let mut report = Report::default();
-    let scenarios: [(&str, fn(&Options, &mut Report)); 7] = [
+    let scenarios: [(&str, Scenario); 7] = [
         ("backlog", backlog),
         ("rules", rules),
         ("few", few_repositories),
