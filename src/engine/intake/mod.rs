@@ -113,6 +113,8 @@ pub struct Intake {
     refusal: Option<Refusal>,
     /// Polls that came before this say nothing of the interval: the source was refused then.
     restored_at: Option<Instant>,
+    /// When a repository was last read.
+    read_at: Option<Instant>,
 }
 
 /// A poll that ended, with its repository's index.
@@ -126,6 +128,8 @@ struct Repo {
     asked_at: Option<Instant>,
     /// Polls that failed since the last that did not.
     failures: u32,
+    /// When it was last refused as the whole source would be, if it was not read since.
+    refused_at: Option<Instant>,
 }
 
 /// The whole source is refused: one repository at a time probes.
@@ -183,6 +187,7 @@ impl Intake {
             cursor: Cursor::default(),
             asked_at: None,
             failures: 0,
+            refused_at: None,
         };
         let repos: Vec<_> = settings.repos.iter().map(repo).collect();
         Self {
@@ -197,6 +202,7 @@ impl Intake {
             flights: FuturesUnordered::new(),
             refusal: None,
             restored_at: None,
+            read_at: None,
         }
     }
 
@@ -356,10 +362,17 @@ impl Intake {
         result: Result<(), PollError>,
     ) -> (Word, Option<Duration>) {
         let repo = &mut self.repos[index];
+        // What is refused again although others were read meanwhile is this repository alone, such
+        // as one that the account may not see: the source would be refused and well again in turns.
+        let refused =
+            matches!(&result, Err(PollError::Source(error)) if error.kind.is_source_wide());
+        let alone = refused && repo.refused_at.is_some_and(|at| self.read_at > Some(at));
         let answered = if polled.pages > 0 { Word::Answers } else { Word::Nothing };
         match result {
             Ok(()) => {
                 repo.failures = 0;
+                repo.refused_at = None;
+                self.read_at = Some(Instant::now());
                 self.health.read(index, &repo.key);
                 (answered, Some(self.settings.poll_every))
             }
@@ -369,11 +382,15 @@ impl Intake {
                 self.health.store_failed(&error);
                 (answered, Some(doubled(TICK, repo.failures, STORE_BACKOFF_MAX)))
             }
-            Err(PollError::Source(error)) if error.kind.is_source_wide() => {
+            Err(PollError::Source(error)) if error.kind.is_source_wide() && !alone => {
+                repo.refused_at = Some(Instant::now());
                 self.health.refused(&error);
                 (Word::Refuses, Some(self.settings.poll_every))
             }
-            Err(PollError::Source(error)) => {
+            Err(PollError::Source(mut error)) => {
+                if alone {
+                    error.kind = SourceErrorKind::Repository;
+                }
                 repo.failures = repo.failures.saturating_add(1);
                 self.health.failed(index, &repo.key, &error);
                 let wait = backoff(&error, repo.failures, self.settings.poll_every);

@@ -136,3 +136,26 @@ async fn a_source_that_is_refused_at_last_is_one_alarm_not_blind_as_well() {
     let said = scene.alarm(AlarmKind::SourceBlind);
     assert!(said.contains("it says retired"), "the remedy is not written over: {said}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_repository_that_the_account_may_not_see_slows_no_other_and_alarms_once() {
+    let scene = Scene::new(Setting { repos: 3, ..Setting::default() });
+    scene
+        .registry
+        .says(|asked, _| (asked.repo == name(0)).then(|| refusal(SourceErrorKind::Credentials)));
+    let mut scene = scene;
+    scene.start().await;
+    scene.pass(5 * MINUTE).await;
+    assert_eq!(scene.firing(), [], "the others are read");
+    assert_eq!(scene.observer.count("alarm"), 1);
+    scene.registry.forget();
+    scene.pass(20 * MINUTE).await;
+    assert_eq!(scene.observer.count("alarm"), 1, "it is not raised over and over");
+    assert_eq!(scene.status().state, SourceState::Ok);
+    assert!(scene.status().read_at.is_some(), "the source counts as read");
+    assert_eq!(scene.status().failing[0].repo, name(0).into());
+    let often = scene.registry.asked_at(&name(1)).len();
+    assert!(often > 100, "at the source's own interval: {often}");
+    let seldom = scene.registry.asked_at(&name(0)).len();
+    assert!((1..=10).contains(&seldom), "asked for now and then: {seldom}");
+}
