@@ -145,6 +145,11 @@ impl Control for Service {
         if payload.is_none() {
             return conflict("there is nothing to send".to_owned());
         }
+        if found.state == NotificationState::Pending && found.next_attempt_at.is_none() {
+            // First in, first out per key holds for people too.
+            let why = "it waits behind an earlier message about the same thing; retry that one";
+            return conflict(why.to_owned());
+        }
         let target = to.unwrap_or(&found.receiver);
         let Some(kind) = self.parts.kinds.get(target) else {
             let known: Vec<_> = self.parts.kinds.keys().map(|name| &**name).collect();
