@@ -1,5 +1,6 @@
 //! What the store costs: entries with one notification each, put down, claimed and settled in
-//! batches, in rows a second and in CPU time a row. `cargo bench --bench store -- [ROWS] [KEYS]`.
+//! batches, in rows a second and in CPU time a row. `cargo bench --bench store -- [ROWS] [KEYS]
+//! [ROWS OF A COMMIT]`.
 //!
 //! Deliberately absent: statistics. It runs once, on a file in the temporary folder, and prints.
 
@@ -27,8 +28,8 @@ use triggerbell::{
     },
 };
 
-const COMMIT_ROWS: u32 = 1_000;
 const CLAIM_ROWS: usize = 256;
+const STAGE_ROWS: u32 = 1_000;
 
 struct Nobody;
 
@@ -41,12 +42,13 @@ async fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|word| word.parse::<u32>().ok());
     let rows = numbers.next().unwrap_or(100_000);
     let keys = numbers.next().unwrap_or(1_200);
+    let commit_rows = numbers.next().unwrap_or(1_000);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bench.db");
     let store = SqliteStore::open(&SqliteSettings::at(&path), Arc::new(Nobody)).unwrap();
 
     println!("{rows} entries with a notification each, {keys} keys");
-    let committed = commit(&store, 0..rows, keys).await;
+    let committed = commit(&store, 0..rows, commit_rows, keys).await;
     committed.and(deliver(&store, rows).await).print("together, as a backlog", rows);
     staged(&store, rows).await;
     let mut spent = Spent::default();
@@ -64,10 +66,10 @@ async fn main() {
     println!("file {} KiB, peak memory {}", fs::metadata(&path).unwrap().len() / 1024, peak());
 }
 
-async fn commit(store: &SqliteStore, rows: Range<u32>, keys: u32) -> Spent {
+async fn commit(store: &SqliteStore, rows: Range<u32>, commit_rows: u32, keys: u32) -> Spent {
     let (count, mut spent) = (rows.len(), Spent::default());
-    for from in rows.step_by(COMMIT_ROWS as usize) {
-        let batch = batch(from, COMMIT_ROWS, keys);
+    for from in rows.step_by(commit_rows as usize) {
+        let batch = batch(from, commit_rows, keys);
         let meter = Meter::start();
         store.commit(batch).await.unwrap();
         spent.add(&meter);
@@ -109,8 +111,8 @@ async fn claim_and_settle(store: &SqliteStore, mut left: u32) -> (Spent, Spent) 
 async fn staged(store: &SqliteStore, rows: u32) {
     let repo = RepoKey { source: "shop".into(), repo: "shop/staged".into() };
     let mut spent = Spent::default();
-    for from in (0..rows).step_by(COMMIT_ROWS as usize) {
-        let chunk = (from..from + COMMIT_ROWS).map(|n| entry(&repo, 10_000_000 - n)).collect();
+    for from in (0..rows).step_by(STAGE_ROWS as usize) {
+        let chunk = (from..from + STAGE_ROWS).map(|n| entry(&repo, 10_000_000 - n)).collect();
         let meter = Meter::start();
         store.stage(&repo, chunk).await.unwrap();
         spent.add(&meter);

@@ -380,8 +380,15 @@ fn pick<'a, T>(from: &'a [T], which: &prop::sample::Index) -> Option<&'a T> {
     (!from.is_empty()).then(|| &from[which.index(from.len())])
 }
 
+/// Few, since each writes to a disk; `PROPTEST_CASES` asks for more.
+fn config() -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    let cases = asked.unwrap_or(40);
+    ProptestConfig { cases, max_shrink_iters: 400, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn the_outbox_does_what_a_naive_model_does(ops in prop::collection::vec(op(), 1..60)) {

@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     path::Path,
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -37,6 +39,38 @@ async fn a_second_open_of_the_same_file_is_refused_until_the_first_is_closed() {
     home.store.close().await;
     let again = open(path);
     assert_eq!(again.outbox().await.unwrap()[0].waiting, 1);
+}
+
+/// Where [`a_child_holds_a_store`] finds its file.
+const CHILD_FILE: &str = "TRIGGERBELL_TEST_CHILD_FILE";
+
+#[test]
+#[ignore = "started by the test below, in a process of its own"]
+fn a_child_holds_a_store() {
+    let Some(path) = std::env::var_os(CHILD_FILE) else { return };
+    let _store = open(path.into());
+    println!("open");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+}
+
+#[test]
+fn another_processs_file_is_refused_until_that_one_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bell.db");
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store::opening::a_child_holds_a_store", "--ignored", "--nocapture"])
+        .env(CHILD_FILE, &path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(said.map_while(Result::ok).any(|line| line.ends_with("open")), "the child opens it");
+    let refused = refusal(&path);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(refused.kind, StoreErrorKind::Locked);
+    open(path);
 }
 
 #[cfg(unix)]
@@ -154,7 +188,7 @@ async fn damage_that_is_met_later_is_told_as_such() {
     let path = home.folder.path().join("bell.db");
     let mut bytes = fs::read(&path).unwrap();
     // All but the first pages, which hold the schema.
-    let keep = 64 * 4096;
+    let keep = 48 * 8192;
     bytes[keep..].fill(0x5a);
     fs::write(&path, bytes).unwrap();
     let store = open(path);
@@ -190,7 +224,7 @@ fn a_file_of_messages_is_its_owners_alone() {
 #[tokio::test]
 async fn a_full_store_refuses_loses_nothing_and_works_again_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = SqliteSettings { path: folder.path().join("bell.db"), max_pages: Some(200) };
+    let settings = SqliteSettings { path: folder.path().join("bell.db"), max_pages: Some(150) };
     let store = SqliteStore::open(&settings, Arc::new(Nobody)).unwrap();
     let mut kept = 0;
     let error = loop {
@@ -222,7 +256,7 @@ async fn a_full_store_refuses_loses_nothing_and_works_again_when_there_is_room()
 #[tokio::test]
 async fn a_full_store_fails_all_that_shared_its_transaction_and_keeps_none_of_it() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = SqliteSettings { path: folder.path().join("bell.db"), max_pages: Some(120) };
+    let settings = SqliteSettings { path: folder.path().join("bell.db"), max_pages: Some(90) };
     let store = SqliteStore::open(&settings, Arc::new(Nobody)).unwrap();
     let batch = |n| store.commit(Batch { notifications: vec![large(n)], ..Batch::default() });
     let answers = futures_util::future::join_all((1..=100).map(batch)).await;
@@ -236,7 +270,34 @@ async fn a_full_store_fails_all_that_shared_its_transaction_and_keeps_none_of_it
     assert_eq!(waiting, u64::from(100 - refused), "exactly what was acknowledged");
 }
 
-/// A notification of four pages.
+/// `mount -t tmpfs -o size=4m none DIR`, then run it with the variable naming `DIR`.
+#[tokio::test]
+#[ignore = "needs an empty file system of a few megabytes, named by TRIGGERBELL_TEST_SMALL_DISK"]
+async fn a_full_disk_loses_nothing_that_was_acknowledged() {
+    let folder = std::path::PathBuf::from(std::env::var_os("TRIGGERBELL_TEST_SMALL_DISK").unwrap());
+    let ballast = folder.join("ballast");
+    fs::write(&ballast, vec![1; 512 * 1024]).unwrap();
+    let store = open(folder.join("bell.db"));
+    let mut kept = 0;
+    let error = loop {
+        match store.commit(Batch { notifications: vec![large(kept + 1)], ..Batch::default() }).await
+        {
+            Ok(()) => kept += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind, StoreErrorKind::Full, "{error}");
+    assert_eq!(store.outbox().await.unwrap()[0].waiting, u64::from(kept), "it can be read");
+    fs::remove_file(ballast).unwrap();
+    let claimed = store.claim(super::wish("ops", 9_999, at(9_999))).await.unwrap();
+    assert_eq!(claimed.len(), kept as usize);
+    store.commit(Batch { notifications: vec![large(kept + 1)], ..Batch::default() }).await.unwrap();
+    drop(store);
+    let waiting = open(folder.join("bell.db")).outbox().await.unwrap()[0].waiting;
+    assert_eq!(waiting, u64::from(kept) + 1);
+}
+
+/// A notification of two pages.
 fn large(n: u32) -> triggerbell::ports::NewNotification {
     let mut new = about(n, "ops", &format!("k{n}"));
     new.payload.as_mut().unwrap().body = "x".repeat(16_000);

@@ -148,7 +148,10 @@ async fn rejected_rows_grow_old_too() {
 #[tokio::test]
 async fn freed_pages_are_used_again() {
     let home = Home::new();
-    let size = || std::fs::metadata(home.folder.path().join("bell.db")).unwrap().len();
+    let size = || {
+        let file = rusqlite::Connection::open(home.folder.path().join("bell.db")).unwrap();
+        file.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
     let mut after_first = 0;
     for round in 0..4_u32 {
         let from = round * 2_000;

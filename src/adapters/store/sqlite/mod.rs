@@ -65,7 +65,7 @@ use self::{
 pub struct SqliteSettings {
     /// The database file; beside it come `-wal`, `-shm` and `.lock`. Its folder has to exist.
     pub path: PathBuf,
-    /// The most pages of 4 KiB that the file may have; `None` leaves it to the disk. Beyond it
+    /// The most pages of 8 KiB that the file may have; `None` leaves it to the disk. Beyond it
     /// writes fail as they do on a full disk.
     pub max_pages: Option<u32>,
 }
