@@ -211,6 +211,10 @@ impl Metrics {
     /// Everything in the text format that Prometheus reads, `outbox` being how the outbox stands at
     /// `now_ms`.
     pub fn encode(&self, outbox: &[OutboxCount], now_ms: i64) -> String {
+        // What is not told of now is not shown as it was.
+        self.waiting.clear();
+        self.dead_kept.clear();
+        self.oldest_seconds.clear();
         for count in outbox {
             let labels = ReceiverLabels { receiver: count.receiver.to_string() };
             let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -291,26 +295,49 @@ impl Observer for Metrics {
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum LogFormat {
-    /// A line for people.
+    /// A line for people
     #[default]
     Text,
-    /// A JSON object a line.
+    /// A JSON object a line
     Json,
 }
 
-/// Starts the log on standard error, for the whole process; `filter` is in the form of `RUST_LOG`.
-/// A second call changes nothing.
+/// Starts the log on standard error, for the whole process; `filter` is in the form of `RUST_LOG`,
+/// and one that can't be understood is said and `info` taken. A second call changes nothing.
 pub fn start_log(format: LogFormat, filter: Option<&str>, colour: bool) {
     use tracing_subscriber::{EnvFilter, fmt};
 
-    let filter = filter
-        .filter(|filter| !filter.is_empty())
-        .and_then(|filter| EnvFilter::try_new(filter).ok())
-        .unwrap_or_else(|| EnvFilter::new("info"));
-    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colour);
+    let wanted = filter.map(str::trim).filter(|filter| !filter.is_empty()).unwrap_or("info");
+    let (filter, problem) = match log_filter(wanted) {
+        Ok(filter) => (filter, None),
+        Err(problem) => (EnvFilter::new("info"), Some(problem)),
+    };
+    let builder = fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colour)
+        // It would be told by a panic, on the very stream that can't be written.
+        .log_internal_errors(false);
     // The only failure is that a log is already there.
     let _ = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_target(false).try_init(),
     };
+    if let Some(problem) = problem {
+        tracing::warn!("RUST_LOG can't be understood, the log is at `info`: {problem}");
+    }
+}
+
+/// Reads a filter. A bare word that is no level would be a module's name and silence everything
+/// else, which nobody means by `RUST_LOG=inof`.
+fn log_filter(text: &str) -> Result<tracing_subscriber::EnvFilter, String> {
+    let bare = |part: &&str| !part.is_empty() && !part.contains(['=', '[', ':']);
+    let known = |part: &str| {
+        part.parse::<tracing_subscriber::filter::LevelFilter>().is_ok()
+            || part == env!("CARGO_PKG_NAME")
+    };
+    if let Some(word) = text.split(',').map(str::trim).filter(bare).find(|word| !known(word)) {
+        return Err(format!("{word:?} is no level; write `debug`, or `{word}=debug` for a module"));
+    }
+    tracing_subscriber::EnvFilter::try_new(text).map_err(|error| error.to_string())
 }

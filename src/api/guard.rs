@@ -66,39 +66,50 @@ fn check_write(shared: &Shared, request: &Request) -> Result<(), Problem> {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if shared.settings.token.is_none() && !is_local_name(host) && !is_public(shared, host) {
-        let detail = "without a token, writing works only under 127.0.0.1, [::1] or localhost";
+    if !is_ours(shared, host) {
+        let detail = format!(
+            "{host:?} is not a name of this service: write to its address, or set `api.public_url` \
+             to the URL that it is reached under"
+        );
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+    let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
     let authority = origin
-        .to_str()
-        .ok()
-        .and_then(|origin| origin.parse::<Uri>().ok())
-        .and_then(|origin| origin.authority().map(ToString::to_string))
-        .unwrap_or_default();
-    if authority == host || is_public(shared, &authority) {
+        .as_ref()
+        .filter(|origin| matches!(origin.scheme_str(), Some("http" | "https")))
+        .and_then(Uri::authority);
+    if authority.is_some_and(|it| same(it.as_str(), host) || is_public(shared, it.as_str())) {
         return Ok(());
     }
-    Err(Problem::new(StatusCode::FORBIDDEN, "the Origin is not this service's"))
+    Err(Problem::new(StatusCode::FORBIDDEN, "the Origin is another site's"))
 }
 
-/// Whether a `Host` is one that no name server decides about.
-fn is_local_name(host: &str) -> bool {
-    let Ok(uri) = host.parse::<axum::http::uri::Authority>() else { return false };
-    let name = uri.host();
+/// Whether a `Host` is one that a stranger's web page can't have: an address, `localhost`, the
+/// public URL's, or, where a token is asked for too, a name without a dot, as machines and
+/// containers have among themselves.
+fn is_ours(shared: &Shared, host: &str) -> bool {
+    let Ok(authority) = host.parse::<axum::http::uri::Authority>() else { return false };
+    let name = authority.host();
     let bare = name.trim_start_matches('[').trim_end_matches(']');
-    bare.parse::<std::net::IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost")
+    bare.parse::<std::net::IpAddr>().is_ok()
+        || name.eq_ignore_ascii_case("localhost")
+        || (shared.settings.token.is_some() && !name.contains('.'))
+        || is_public(shared, host)
 }
 
 fn is_public(shared: &Shared, authority: &str) -> bool {
-    shared
-        .settings
-        .public_url
-        .as_deref()
-        .and_then(|url| url.parse::<Uri>().ok())
-        .and_then(|url| url.authority().cloned())
-        .is_some_and(|ours| ours.as_str().eq_ignore_ascii_case(authority))
+    let url = shared.settings.public_url.as_deref().and_then(|url| url.parse::<Uri>().ok());
+    url.as_ref().and_then(Uri::authority).is_some_and(|ours| same(ours.as_str(), authority))
+}
+
+/// Whether two authorities are the same, a default port apart.
+fn same(one: &str, other: &str) -> bool {
+    let plain = |authority: &str| {
+        let bare = authority.strip_suffix(":443").or_else(|| authority.strip_suffix(":80"));
+        bare.unwrap_or(authority).to_ascii_lowercase()
+    };
+    plain(one) == plain(other)
 }
 
 /// Puts on every answer what keeps a browser from doing more with it than showing it.

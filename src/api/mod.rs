@@ -11,16 +11,15 @@ mod problem;
 mod serve;
 mod view;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
     http::{StatusCode, Uri},
     middleware,
     routing::{get, post},
 };
-use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use secrecy::SecretString;
 
@@ -28,12 +27,6 @@ use crate::ports::{Control, Store};
 
 pub use problem::Problem;
 pub use serve::serve;
-
-/// The largest body of a request.
-const BODY_LIMIT_BYTES: usize = 64 * 1024;
-
-/// The longest that a request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the API is told of its surroundings.
 #[derive(Debug, Clone)]
@@ -76,10 +69,9 @@ pub fn router(settings: ApiSettings, control: Arc<dyn Control>, store: Arc<dyn S
         .nest("/api/v1", v1)
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn(guard::harden))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(middleware::from_fn(problem::in_time))
         .layer(CatchPanicLayer::custom(|_| problem::bug()))
+        .layer(middleware::from_fn(guard::harden))
         .with_state(shared)
 }
 

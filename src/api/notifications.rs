@@ -1,6 +1,6 @@
 //! Notifications: where each stands, what its attempts came to, and the wish to try one again.
 
-use axum::{Json, body::Bytes, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::{
 use super::{
     Problem, Shared,
     entries::page_of,
-    problem::{Asked, Named},
+    problem::{Asked, Given, Named},
     view,
 };
 
@@ -72,9 +72,9 @@ fn payload_json(payload: Payload) -> Value {
 }
 
 /// The body of a retry; none, or an empty object, retries to the same receiver.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RetryWish {
+pub(crate) struct RetryWish {
     /// Another receiver of the same type.
     receiver: Option<String>,
 }
@@ -83,15 +83,8 @@ struct RetryWish {
 pub(crate) async fn retry(
     State(shared): State<Shared>,
     Named(id): Named<NotificationId>,
-    body: Bytes,
+    Given(wish): Given<RetryWish>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let wish: RetryWish = if body.trim_ascii().is_empty() {
-        RetryWish::default()
-    } else {
-        serde_json::from_slice(&body).map_err(|error| {
-            Problem::new(StatusCode::BAD_REQUEST, format!("the body is not of the form: {error}"))
-        })?
-    };
     shared.control.retry(id, wish.receiver.as_deref()).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "id": id, "state": "pending" }))))
 }

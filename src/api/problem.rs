@@ -1,19 +1,32 @@
 //! Errors as RFC 9457 problem details: `application/problem+json` with a sentence that says what
-//! to do.
+//! to do; and what is read of a request, refused with such a problem.
+
+use std::time::Duration;
 
 use axum::{
     body::Body,
     extract::{
-        FromRequestParts, Path, Query,
+        FromRequest, FromRequestParts, Path, Query, Request,
         rejection::{PathRejection, QueryRejection},
     },
     http::{Response, StatusCode, header, request::Parts},
+    middleware::Next,
     response::IntoResponse,
 };
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::ports::{ControlError, StoreError, StoreErrorKind};
+
+/// The largest body of a request.
+const BODY_LIMIT_BYTES: usize = 64 * 1024;
+
+/// The longest that a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest that a request may take, its body included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An error for whoever called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +86,46 @@ impl From<ControlError> for Problem {
 pub(crate) fn bug() -> Response<Body> {
     let detail = "a bug of triggerbell's; the log says more";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
+}
+
+/// Answers for a request that takes too long, which then goes no further.
+pub(crate) async fn in_time(request: Request, next: Next) -> Response<Body> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = "that took longer than 10 s; the log says more where something is wrong";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
+        }
+    }
+}
+
+/// The JSON body of a request; none is read as an empty object. Refused with a problem where it is
+/// too large, too slow or not of the form.
+pub(crate) struct Given<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Given<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let body = Limited::new(request.into_body(), BODY_LIMIT_BYTES).collect();
+        let body = tokio::time::timeout(BODY_TIMEOUT, body).await.map_err(|_| {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 5 s")
+        })?;
+        let body = body.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a body is at most 64 KiB")
+            } else {
+                Problem::new(StatusCode::BAD_REQUEST, "the body broke off")
+            }
+        })?;
+        let body = body.to_bytes();
+        let text = body.trim_ascii();
+        let text = if text.is_empty() { b"{}" } else { text };
+        serde_json::from_slice(text).map(Self).map_err(|error| {
+            let detail = format!("the body is not of the form: {error}");
+            Problem::new(StatusCode::BAD_REQUEST, detail)
+        })
+    }
 }
 
 /// The query of a request, refused with a problem where it is not of the form.

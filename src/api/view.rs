@@ -1,30 +1,9 @@
 //! The JSON forms of what the store keeps (design 2.6).
 
 use jiff::Timestamp;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
-use crate::{
-    domain::{
-        entry::{Entry, Value},
-        field::Field,
-    },
-    ports::{EntryView, List, NotificationView},
-};
-
-/// An entry's fields under the names that rules use; those that it lacks are absent.
-pub(crate) fn fields(entry: &Entry) -> Json {
-    let mut map = Map::new();
-    for &field in Field::ALL {
-        let value = match entry.value(field) {
-            None => continue,
-            Some(Value::Text(text)) => json!(text),
-            Some(Value::Number(number)) => json!(number),
-            Some(Value::Time(time)) => json!(time),
-        };
-        map.insert(field.name().to_owned(), value);
-    }
-    Json::Object(map)
-}
+use crate::ports::{EntryView, List, NotificationView};
 
 /// An entry as it is kept.
 pub(crate) fn entry(view: &EntryView) -> Json {
@@ -33,7 +12,7 @@ pub(crate) fn entry(view: &EntryView) -> Json {
         "source": view.entry.source,
         "repository": view.entry.asked_repo,
         "taken_at": view.taken_at,
-        "entry": fields(&view.entry),
+        "entry": view.entry.fields_json(),
         "matched": view.matched,
         "reason": view.matched.is_empty().then_some("no_rule"),
     })

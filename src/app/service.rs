@@ -16,8 +16,8 @@ use crate::{
         alarm::Alarms, board::LaneBoards, decider::Decider, intake::SourceBoard, wake::Wakes,
     },
     ports::{
-        Clock, Control, ControlError, LaneStatus, Readiness, RuleStatus, SourceStatus, Status,
-        Store, StoreError,
+        Clock, Control, ControlError, LaneStatus, OutboxCount, Readiness, RuleStatus, SourceStatus,
+        Status, Store, StoreError,
     },
     telemetry::Metrics,
 };
@@ -159,7 +159,7 @@ impl Control for Service {
             return conflict(format!("its text was made for {from}, {target} is a {kind}"));
         }
         if !self.parts.store.retry(id, to, self.parts.clock.now()).await? {
-            return Err(ControlError::NotFound);
+            return conflict("it was taken up in this very moment; look at it again".to_owned());
         }
         self.parts.wakes.urge(target);
         Ok(())
@@ -172,7 +172,15 @@ impl Control for Service {
     }
 
     async fn metrics(&self) -> Result<String, StoreError> {
-        let outbox = self.parts.store.outbox().await?;
+        let mut outbox = self.parts.store.outbox().await?;
+        let told: Vec<_> = outbox.iter().map(|count| count.receiver.clone()).collect();
+        let silent = self.parts.kinds.keys().filter(|name| !told.contains(name));
+        outbox.extend(silent.map(|name| OutboxCount {
+            receiver: name.clone(),
+            waiting: 0,
+            oldest_at: None,
+            dead: 0,
+        }));
         Ok(self.parts.metrics.encode(&outbox, self.parts.clock.now().as_millisecond()))
     }
 }

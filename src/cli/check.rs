@@ -63,6 +63,8 @@ pub struct World<'a> {
     pub input: &'a mut dyn Read,
     /// Where problems and explanations go.
     pub out: &'a mut dyn Write,
+    /// Where it is said that the command line was wrong.
+    pub err: &'a mut dyn Write,
 }
 
 /// Checks, prints, and says how it ended: 78 with an error, 1 with a warning where they are denied,
@@ -72,7 +74,7 @@ pub struct World<'a> {
 /// The output can't be written.
 pub fn run(args: &CheckArgs, world: &mut World<'_>) -> io::Result<Exit> {
     if let Some(code) = &args.explain {
-        return explain(code, world.out);
+        return explain(code, world);
     }
     let mut checked = Checked::default();
     if args.paths.is_empty() {
@@ -103,17 +105,20 @@ pub fn run(args: &CheckArgs, world: &mut World<'_>) -> io::Result<Exit> {
     })
 }
 
-fn explain(name: &str, out: &mut dyn Write) -> io::Result<Exit> {
+fn explain(name: &str, world: &mut World<'_>) -> io::Result<Exit> {
     let Some(code) = Code::by_name(name.trim()) else {
         let mut known = Code::ALL.iter().map(|code| code.name());
         let near = nearest(name, known.clone()).unwrap_or("E012");
         let first = known.clone().next().unwrap_or_default();
         let last = known.next_back().unwrap_or_default();
-        writeln!(out, "there is no code {name:?}; they go from {first} to {last}, as {near}")?;
+        writeln!(
+            world.err,
+            "error: there is no code {name:?}; they go from {first} to {last}, as {near}"
+        )?;
         return Ok(Exit::Usage);
     };
     writeln!(
-        out,
+        world.out,
         "{} ({}): {}\n\n{}",
         code,
         code.severity().name(),

@@ -1,14 +1,15 @@
 //! `deliveries`: notifications of a running service, and another try for one.
 
-use clap::{Args, Subcommand};
-use reqwest::Method;
-use serde_json::Value;
+use clap::{Args, Subcommand, builder::PossibleValuesParser};
+use serde_json::{Value, json};
+
+use crate::domain::notification::NotificationState;
 
 use super::{
     Printed,
     client::Service,
     exit::{Exit, Failure},
-    out,
+    output,
     status::{instant, word},
     table::{Table, printable},
 };
@@ -21,31 +22,35 @@ pub enum DeliveriesCommand {
     /// Show one with its attempts and what is sent
     Show(IdArgs),
     /// Try a dead or waiting one again at once, under the same id
-    Retry(IdArgs),
+    Retry(RetryArgs),
 }
 
 /// Which notifications.
 #[derive(Debug, Clone, Args)]
 pub struct ListArgs {
-    /// Only in this state: pending, sending, delivered, dead, folded or held
-    #[arg(long)]
+    /// Only in this state
+    #[arg(long, value_parser = states())]
     state: Option<String>,
 
     /// Only for this receiver
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     receiver: Option<String>,
 
     /// Only of this rule
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     rule: Option<String>,
 
     /// At most so many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
     limit: u16,
 
     /// How to print them
     #[arg(long, value_enum, default_value_t)]
     format: Printed,
+}
+
+fn states() -> PossibleValuesParser {
+    PossibleValuesParser::new(NotificationState::ALL.iter().map(|state| state.name()))
 }
 
 /// Which notification.
@@ -59,6 +64,18 @@ pub struct IdArgs {
     format: Printed,
 }
 
+/// Which notification to try again, and where.
+#[derive(Debug, Clone, Args)]
+pub struct RetryArgs {
+    /// Which one
+    #[command(flatten)]
+    which: IdArgs,
+
+    /// Another receiver of the same type, in place of its own
+    #[arg(long, value_name = "RECEIVER")]
+    to: Option<String>,
+}
+
 /// Does it.
 ///
 /// # Errors
@@ -67,16 +84,23 @@ pub async fn run(command: &DeliveriesCommand, service: &Service) -> Result<Exit,
     match command {
         DeliveriesCommand::List(args) => list(args, service).await,
         DeliveriesCommand::Show(args) => show(args, service).await,
-        DeliveriesCommand::Retry(args) => {
-            let path = format!("/api/v1/notifications/{}/retry", checked_id(&args.id)?);
-            let answer = service.must(Method::POST, &path).await?;
-            match args.format {
-                Printed::Json => out::line(format_args!("{answer:#}")),
-                Printed::Text => out::line(format_args!("{} is tried again", args.id)),
-            }
-            Ok(Exit::Done)
-        }
+        DeliveriesCommand::Retry(args) => retry(args, service).await,
     }
+}
+
+async fn retry(args: &RetryArgs, service: &Service) -> Result<Exit, Failure> {
+    let id = &args.which.id;
+    let path = format!("/api/v1/notifications/{}/retry", checked_id(id)?);
+    let wish = match &args.to {
+        Some(to) => json!({ "receiver": to }),
+        None => json!({}),
+    };
+    let answer = service.write(&path, &wish).await?;
+    match args.which.format {
+        Printed::Json => output::line(format_args!("{answer:#}"))?,
+        Printed::Text => output::line(format_args!("{id} is tried again"))?,
+    }
+    Ok(Exit::Done)
 }
 
 async fn list(args: &ListArgs, service: &Service) -> Result<Exit, Failure> {
@@ -88,9 +112,9 @@ async fn list(args: &ListArgs, service: &Service) -> Result<Exit, Failure> {
             path += &format!("&{name}={}", encode(value));
         }
     }
-    let list = service.must(Method::GET, &path).await?;
+    let list = service.read(&path).await?;
     if args.format == Printed::Json {
-        out::line(format_args!("{list:#}"));
+        output::line(format_args!("{list:#}"))?;
         return Ok(Exit::Done);
     }
     let mut table =
@@ -110,31 +134,33 @@ async fn list(args: &ListArgs, service: &Service) -> Result<Exit, Failure> {
         ]);
     }
     if table.is_empty() {
-        eprintln!("no notifications");
+        output::note("no notifications\n");
     } else {
-        out::text(format_args!("{}", table.render()));
+        output::print(table.render())?;
     }
     Ok(Exit::Done)
 }
 
 async fn show(args: &IdArgs, service: &Service) -> Result<Exit, Failure> {
     let path = format!("/api/v1/notifications/{}", checked_id(&args.id)?);
-    let item = service.must(Method::GET, &path).await?;
+    let item = service.read(&path).await?;
     if args.format == Printed::Json {
-        out::line(format_args!("{item:#}"));
+        output::line(format_args!("{item:#}"))?;
         return Ok(Exit::Done);
     }
+    let mut text = String::new();
     for (name, value) in item.as_object().into_iter().flatten() {
         match name.as_str() {
-            "attempt_list" => print_attempts(value),
-            "payload" => out::line(format_args!("payload:\n{}", pretty(value))),
-            _ => out::line(format_args!("{name}: {}", printable(&word(value)))),
+            "attempt_list" => text += &attempts(value),
+            "payload" => text += &format!("payload:\n{}\n", pretty(value)),
+            _ => text += &format!("{name}: {}\n", printable(&word(value))),
         }
     }
+    output::print(text)?;
     Ok(Exit::Done)
 }
 
-fn print_attempts(attempts: &Value) {
+fn attempts(attempts: &Value) -> String {
     let mut table = Table::new(&["  TRY", "AT", "MS", "CAME TO", "DETAIL"]);
     for attempt in attempts.as_array().into_iter().flatten() {
         let outcome = &attempt["outcome"];
@@ -146,12 +172,13 @@ fn print_attempts(attempts: &Value) {
             word(&outcome["detail"]),
         ]);
     }
-    out::text(format_args!("attempts made:\n{}", table.render()));
+    format!("attempts made:\n{}", table.render())
 }
 
+/// What is sent, without what could move a terminal's cursor.
 fn pretty(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => text.lines().map(printable).collect::<Vec<_>>().join("\n"),
         other => format!("{other:#}"),
     }
 }

@@ -7,7 +7,7 @@
 
 use std::{
     fs,
-    io::{self, IsTerminal, Write as _},
+    io::{self, IsTerminal},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -30,6 +30,7 @@ use super::{
     exit::{Exit, Failure},
     interrupted,
     load::{self, Files},
+    output,
     table::printable,
 };
 
@@ -67,7 +68,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
     let filter = load::environment("RUST_LOG").unwrap_or_else(|| "warn".to_owned());
     start_log(LogFormat::Text, Some(&filter), coloured(io::stderr().is_terminal()));
-    let cancel = interrupted();
+    let cancel = interrupted()?;
     let unavailable = |what: &str, error: io::Error| {
         Failure::new(Exit::Unavailable, format!("could not {what}: {error}"))
     };
@@ -84,11 +85,14 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
     write_files(&folder.0, &demo).map_err(|error| unavailable("write a temporary file", error))?;
     let files = Files { config: Some(folder.0.join("triggerbell.yaml")), data_dir: None };
     let app = App::start(load::config(&files)?, Arc::new(SystemClock)).await?;
-    println!("chat wall:    {}", demo.wall().url());
-    println!("status page:  http://{}/", app.addr());
-    println!("registry:     {}", demo.registry().url());
-    println!("files:        {}", folder.0.display());
-    println!("Ctrl-C ends it. Each line below is a message that was delivered.\n");
+    output::print(format_args!(
+        "chat wall:    {}\nstatus page:  http://{}/\nregistry:     {}\nfiles:        {}\n\
+         Ctrl-C ends it. Each line below is a message that was delivered.\n\n",
+        demo.wall().url(),
+        app.addr(),
+        demo.registry().url(),
+        folder.0.display(),
+    ))?;
     let watching = watch(&demo, app.control(), cancel.clone());
     let ending = end_after(args.for_, cancel.clone());
     let (ended, ..) = tokio::join!(app.run(cancel), watching, ending);
@@ -119,9 +123,12 @@ async fn watch(demo: &Demo, service: Arc<dyn Control>, cancel: CancellationToken
             }
             message = messages.recv() => match message {
                 Ok(message) => {
-                    // The demo goes on where nobody reads this.
-                    let line = format!("{:<8} {}\n", message.channel.to_string(), printable(&message.summary));
-                    let _ = io::stdout().lock().write_all(line.as_bytes());
+                    let channel = message.channel.to_string();
+                    let line = format!("{channel:<8} {}", printable(&message.summary));
+                    if output::line(line).is_err() {
+                        // Nobody reads the terminal any more; the wall goes on.
+                        return cancel.cancelled().await;
+                    }
                 }
                 // The terminal is slower than the wall; what was passed over is on the wall.
                 Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}

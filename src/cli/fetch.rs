@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value as Json, json};
 
 use crate::{
     adapters::clock::SystemClock,
     app,
     config::{Config, Source as Configured},
     domain::{
-        entry::{Entry, EntryId, Row, Value},
+        entry::{Entry, EntryId, Row},
         field::Field,
     },
     ports::{Clock, PageRequest, Source, SourceErrorKind},
@@ -19,8 +18,8 @@ use crate::{
 use super::{
     exit::{Exit, Failure, of_source},
     load::{self, Files},
-    out,
-    table::Table,
+    output,
+    table::{Table, printable},
 };
 
 /// What to read and how to print it.
@@ -46,12 +45,12 @@ pub struct FetchArgs {
 /// How entries are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// For people
     #[default]
     Table,
-    /// An object a line.
+    /// An object a line
     Json,
-    /// With a head.
+    /// Every field, with a head
     Csv,
 }
 
@@ -74,16 +73,17 @@ pub async fn run(args: &FetchArgs, files: &Files) -> Result<Exit, Failure> {
             Ok(not_understood) => rejected += not_understood,
             // It says nothing of the others.
             Err(Unread::Repository(failure)) => {
-                eprintln!("error: {failure}");
+                output::note(format_args!("error: {failure}\n"));
                 failed = Some(Failure::new(failure.exit, ""));
             }
             Err(Unread::Source(failure)) => return Err(failure),
         }
     }
-    print(&entries, args.format);
+    output::print(shown(&entries, args.format))?;
     let not_understood =
         if rejected > 0 { format!(", {rejected} not understood") } else { String::new() };
-    eprintln!("{}{not_understood}", load::plural_of(entries.len(), "entry", "entries"));
+    let count = load::plural_of(entries.len(), "entry", "entries");
+    output::note(format_args!("{count}{not_understood}\n"));
     failed.map_or(Ok(Exit::Done), Err)
 }
 
@@ -101,10 +101,8 @@ fn choose<'c>(
     let index = match name {
         Some(name) => {
             config.sources.iter().position(|source| &*source.name == name).ok_or_else(|| {
-                Failure::new(
-                    Exit::Usage,
-                    format!("there is no source {name:?}; known: {}", known()),
-                )
+                let names = config.sources.iter().map(|source| &*source.name);
+                Failure::new(Exit::Usage, load::no_such("source", name, names))
             })?
         }
         None if config.sources.len() == 1 => 0,
@@ -140,7 +138,8 @@ async fn read(
             }
         })?;
         for bad in &page.rejected {
-            eprintln!("warning: a row of {repo} can't be understood: {}", bad.reason);
+            let reason = printable(&bad.reason);
+            output::note(format_args!("warning: a row of {repo} can't be understood: {reason}\n"));
         }
         rejected += page.rejected.len();
         let len = page.len;
@@ -167,57 +166,43 @@ pub(super) fn entry(source: &Arc<str>, repo: &Arc<str>, row: Row) -> Entry {
     }
 }
 
-fn print(entries: &[Entry], format: Format) {
+fn shown(entries: &[Entry], format: Format) -> String {
     match format {
         Format::Json => {
-            for entry in entries {
-                out::line(format_args!("{}", as_json(entry)));
-            }
+            entries.iter().map(|entry| entry.fields_json().to_string() + "\n").collect()
         }
-        Format::Csv => print_csv(entries),
-        Format::Table => {
-            let fields = [
-                Field::Time,
-                Field::Repo,
-                Field::Tag,
-                Field::Trigger,
-                Field::Region,
-                Field::ClusterId,
-                Field::Namespace,
-                Field::Service,
-                Field::ReturnCode,
-                Field::ReturnMsg,
-            ];
-            let mut table = Table::new(&fields.map(Field::name));
-            for entry in entries {
-                table.row(fields.map(|field| {
-                    entry.text(field).map_or("-".to_owned(), |text| text.chars().take(60).collect())
-                }));
-            }
-            if !table.is_empty() {
-                out::text(format_args!("{}", table.render()));
-            }
-        }
+        Format::Csv => csv(entries),
+        Format::Table => table(entries),
     }
 }
 
-fn as_json(entry: &Entry) -> Json {
-    let mut map = serde_json::Map::new();
-    for &field in Field::ALL {
-        let value = match entry.value(field) {
-            None => continue,
-            Some(Value::Text(text)) => json!(text),
-            Some(Value::Number(number)) => json!(number),
-            Some(Value::Time(time)) => json!(time),
-        };
-        map.insert(field.name().to_owned(), value);
+/// What of an entry fits on a line.
+fn table(entries: &[Entry]) -> String {
+    let fields = [
+        Field::Time,
+        Field::Repo,
+        Field::Tag,
+        Field::Trigger,
+        Field::Region,
+        Field::ClusterId,
+        Field::Namespace,
+        Field::Service,
+        Field::ReturnCode,
+        Field::ReturnMsg,
+    ];
+    let mut table = Table::new(&fields.map(Field::name));
+    for entry in entries {
+        table.row(fields.map(|field| {
+            entry.text(field).map_or("-".to_owned(), |text| text.chars().take(60).collect())
+        }));
     }
-    Json::Object(map)
+    if table.is_empty() { String::new() } else { table.render() }
 }
 
-fn print_csv(entries: &[Entry]) {
-    let names: Vec<_> = Field::ALL.iter().map(|field| field.name()).collect();
-    out::line(format_args!("{}", names.join(",")));
+/// Every field of every entry, as RFC 4180 has it.
+fn csv(entries: &[Entry]) -> String {
+    let line = |cells: Vec<String>| cells.join(",") + "\n";
+    let mut text = line(Field::ALL.iter().map(|field| field.name().to_owned()).collect());
     for entry in entries {
         let cells = Field::ALL.iter().map(|&field| {
             let text = entry.text(field).unwrap_or_default();
@@ -227,6 +212,7 @@ fn print_csv(entries: &[Entry]) {
                 text.into_owned()
             }
         });
-        out::line(format_args!("{}", cells.collect::<Vec<_>>().join(",")));
+        text += &line(cells.collect());
     }
+    text
 }

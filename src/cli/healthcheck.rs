@@ -12,7 +12,7 @@ use super::{
 /// # Errors
 /// The service is not ready, or can't be reached.
 pub async fn run(service: &Service) -> Result<Exit, Failure> {
-    let (status, body) = service.ask(Method::GET, "/readyz").await?;
+    let (status, body) = service.ask(Method::GET, "/readyz", None).await?;
     if status.is_success() {
         return Ok(Exit::Done);
     }

@@ -7,12 +7,13 @@ use std::{
 
 use crate::{
     config::{self, Config, Loaded, Request},
-    document::text,
+    document::{nearest, text},
 };
 
 use super::{
     coloured,
     exit::{Exit, Failure},
+    output,
 };
 
 /// Which files were named on the command line.
@@ -42,11 +43,11 @@ pub(crate) fn config(files: &Files) -> Result<Config, Failure> {
     let coloured = coloured(io::stderr().is_terminal());
     match config::load(&request) {
         Ok(Loaded { config, warnings }) => {
-            eprint!("{}", text(&warnings, coloured));
+            output::note(text(&warnings, coloured));
             Ok(config)
         }
         Err(problems) => {
-            eprint!("{}", text(&problems, coloured));
+            output::note(text(&problems, coloured));
             let (errors, warnings) = (problems.errors(), problems.warnings());
             let message = format!(
                 "{}{}; nothing was started",
@@ -60,6 +61,34 @@ pub(crate) fn config(files: &Files) -> Result<Config, Failure> {
             Err(Failure::new(Exit::Config, message))
         }
     }
+}
+
+/// Loads the configuration for a command that asks a running service: its warnings are that
+/// service's to say.
+///
+/// # Errors
+/// As [`config`].
+pub(crate) fn config_quietly(files: &Files) -> Result<Config, Failure> {
+    let request = Request {
+        config: files.config.as_deref(),
+        data_dir: files.data_dir.as_deref(),
+        env: &environment,
+    };
+    config::load(&request).map_or_else(|_| config(files), |loaded| Ok(loaded.config))
+}
+
+/// That a name is not known, with the nearest or all that are.
+pub(crate) fn no_such<'a>(
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> String {
+    let list = known.clone().collect::<Vec<_>>().join(", ");
+    let meant = nearest(name, known).map_or(String::new(), |near| format!("did you mean {near}? "));
+    if list.is_empty() {
+        return format!("there is no {what} {name:?}; the configuration has none");
+    }
+    format!("there is no {what} {name:?}; {meant}known: {list}")
 }
 
 /// So many of something.

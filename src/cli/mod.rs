@@ -11,7 +11,7 @@ pub mod exit;
 pub mod fetch;
 pub mod healthcheck;
 pub mod load;
-mod out;
+mod output;
 pub mod render;
 pub mod run;
 mod sample;
@@ -22,6 +22,7 @@ pub mod table;
 
 use std::{
     io::{self, IsTerminal},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     process::ExitCode,
@@ -34,6 +35,9 @@ use client::{Service, ServiceArgs};
 use exit::{Exit, Failure};
 use load::Files;
 
+/// Where help lists what every command takes.
+const COMMON: &str = "Common options";
+
 /// Watches a container registry's trigger log and tells people in chat what each image push did to
 /// their services.
 #[derive(Debug, Parser)]
@@ -43,12 +47,26 @@ use load::Files;
                         or full · 70 our bug · 78 a broken file or refused credentials"
 )]
 pub struct Cli {
-    /// The configuration; else ./triggerbell.yaml, else /etc/triggerbell/triggerbell.yaml
-    #[arg(long, global = true, env = "TRIGGERBELL_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = COMMON,
+        display_order = 1_000,
+        help = "The configuration; else TRIGGERBELL_CONFIG, ./triggerbell.yaml or \
+                /etc/triggerbell/triggerbell.yaml"
+    )]
     config: Option<PathBuf>,
 
-    /// Where a relative database path is; else the configuration's folder
-    #[arg(long, global = true, env = "TRIGGERBELL_DATA", value_name = "FOLDER")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FOLDER",
+        help_heading = COMMON,
+        display_order = 1_001,
+        help = "The folder of a relative database path; else TRIGGERBELL_DATA or the \
+                configuration's folder"
+    )]
     data_dir: Option<PathBuf>,
 
     #[command(subcommand)]
@@ -58,10 +76,10 @@ pub struct Cli {
 /// How a command prints data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Printed {
-    /// For people.
+    /// For people
     #[default]
     Text,
-    /// For programs.
+    /// For programs
     Json,
 }
 
@@ -108,21 +126,22 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: could not start: {error}");
+            output::note(format_args!("error: could not start: {error}\n"));
             return Exit::Unavailable.into();
         }
     };
-    let result =
-        catch_unwind(AssertUnwindSafe(|| runtime.block_on(dispatch(cli)))).unwrap_or_else(|_| {
-            Err(Failure::new(Exit::Bug, "a bug of triggerbell's; please report it"))
-        });
+    // A panic has been told on standard error by then; nothing of the runtime is used after it.
+    let run = AssertUnwindSafe(|| runtime.block_on(dispatch(cli)));
+    let result = catch_unwind(run).unwrap_or_else(|_| {
+        Err(Failure::new(Exit::Bug, "that is a bug of triggerbell's; please report it"))
+    });
     // A blocking read of standard input can't be waited for.
     runtime.shutdown_background();
     match result {
         Ok(exit) => exit.into(),
         Err(failure) => {
             if !failure.message.is_empty() {
-                eprintln!("error: {failure}");
+                output::note(format_args!("error: {failure}\n"));
             }
             failure.exit.into()
         }
@@ -134,17 +153,17 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Run(args) => run::run(args, &files).await,
         Command::Demo(args) => demo::run(args).await,
-        Command::Simulate(args) => simulate::run(args, interrupted()).await,
+        Command::Simulate(args) => simulate::run(args, interrupted()?).await,
         Command::Check(args) => check(&args, &files),
         Command::Fetch(args) => fetch::run(&args, &files).await,
         Command::Send(args) => send::run(&args, &files).await,
         Command::Render(args) => render::run(&args, &files),
         Command::Status { args, service } => {
-            status::run(&args, &service_of(service, &files)?).await
+            status::run(&args, &service_of(&service, &files)?).await
         }
-        Command::Healthcheck { service } => healthcheck::run(&service_of(service, &files)?).await,
+        Command::Healthcheck { service } => healthcheck::run(&service_of(&service, &files)?).await,
         Command::Deliveries { command, service } => {
-            deliveries::run(&command, &service_of(service, &files)?).await
+            deliveries::run(&command, &service_of(&service, &files)?).await
         }
     }
 }
@@ -157,44 +176,48 @@ fn check(args: &check::CheckArgs, files: &Files) -> Result<Exit, Failure> {
         coloured: coloured(io::stdout().is_terminal()),
         input: &mut io::stdin().lock(),
         out: &mut io::stdout().lock(),
+        err: &mut io::stderr().lock(),
     };
-    check::run(args, &mut world).or_else(|error| match error.kind() {
-        // Whoever read it has seen enough.
-        io::ErrorKind::BrokenPipe => Ok(Exit::Done),
-        _ => Err(Failure::new(Exit::Unavailable, format!("could not write: {error}"))),
-    })
+    check::run(args, &mut world).map_err(output::failed)
 }
 
 /// The running service that was named, else the one that the configuration describes.
-fn service_of(args: ServiceArgs, files: &Files) -> Result<Service, Failure> {
-    if let Some(url) = args.url {
-        return Service::at(&url, args.token);
+fn service_of(args: &ServiceArgs, files: &Files) -> Result<Service, Failure> {
+    let token = load::environment("TRIGGERBELL_TOKEN").filter(|token| !token.is_empty());
+    if let Some(url) = args.url.as_deref().filter(|url| !url.is_empty()) {
+        return Service::at(url, token);
     }
-    let config = load::config(files)?;
+    let config = load::config_quietly(files)?;
     let mut addr = config.api.listen;
     if addr.ip().is_unspecified() {
-        let loopback: std::net::IpAddr = match addr {
-            std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        let loopback: IpAddr = match addr {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         };
         addr.set_ip(loopback);
     }
-    let token =
-        args.token.or_else(|| config.api.token.map(|token| token.expose(|token| token.to_owned())));
+    let configured = config.api.token;
+    let token = token.or_else(|| configured.map(|token| token.expose(|token| token.to_owned())));
     Service::at(&format!("http://{addr}"), token)
 }
 
-/// A token that is cancelled by SIGINT or SIGTERM. A second signal ends the process.
-pub(crate) fn interrupted() -> CancellationToken {
+/// A token that is cancelled by SIGINT or SIGTERM, from this call on. A second signal ends the
+/// process.
+///
+/// # Errors
+/// The system lets no signal be listened for.
+pub(crate) fn interrupted() -> Result<CancellationToken, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| {
+        signal(kind).map_err(|error| {
+            Failure::new(Exit::Unavailable, format!("could not listen for signals: {error}"))
+        })
+    };
+    let (mut interrupt, mut terminate) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let token = CancellationToken::new();
     let cancelled = token.clone();
     tokio::spawn(async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return;
-        };
         let mut signals = 0;
         loop {
             tokio::select! {
@@ -208,7 +231,7 @@ pub(crate) fn interrupted() -> CancellationToken {
             cancelled.cancel();
         }
     });
-    token
+    Ok(token)
 }
 
 /// Whether to colour what goes to a terminal.

@@ -20,7 +20,7 @@ use super::{
     Printed,
     exit::{Exit, Failure},
     load::{self, Files},
-    out, sample,
+    output, sample,
 };
 
 /// What to render.
@@ -46,11 +46,11 @@ pub struct RenderArgs {
 /// A type of receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
-    /// Slack.
+    /// A Slack incoming webhook
     Slack,
-    /// WeCom.
+    /// A WeCom group robot
     Wecom,
-    /// Any webhook.
+    /// Any webhook
     Webhook,
 }
 
@@ -117,26 +117,25 @@ fn render(
         .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
     for (number, part) in parts.iter().enumerate() {
         match args.format {
-            Printed::Json => out::line(format_args!("{}", part.payload.body)),
-            Printed::Text => print(kind, number + 1, parts.len(), part),
+            Printed::Json => output::line(&part.payload.body)?,
+            Printed::Text => output::line(shown(kind, number + 1, parts.len(), part))?,
         }
     }
     Ok(())
 }
 
-fn print(kind: ReceiverType, number: usize, of: usize, part: &Part) {
-    out::line(format_args!("── {kind} · message {number} of {of}"));
+/// A message with how much of its receiver's limits it uses.
+fn shown(kind: ReceiverType, number: usize, of: usize, part: &Part) -> String {
+    let mut text = format!("── {kind} · message {number} of {of}\n");
     let body = &part.payload.body;
-    match part.payload.format {
-        PayloadFormat::Text => out::line(format_args!("{body}")),
-        PayloadFormat::Json => match serde_json::from_str::<serde_json::Value>(body) {
-            Ok(json) => out::line(format_args!("{json:#}")),
-            Err(_) => out::line(format_args!("{body}")),
-        },
-    }
+    let json = match part.payload.format {
+        PayloadFormat::Text => None,
+        PayloadFormat::Json => serde_json::from_str::<serde_json::Value>(body).ok(),
+    };
+    text += &json.map_or_else(|| format!("{body}\n"), |json| format!("{json:#}\n"));
     for usage in usage(kind, part) {
         let unit = usage.unit.map_or(String::new(), |unit| format!(" {unit}"));
-        out::line(format_args!("   {}: {} of {}{unit}", usage.what, usage.used, usage.allowed));
+        text += &format!("   {}: {} of {}{unit}\n", usage.what, usage.used, usage.allowed);
     }
-    out::line(format_args!(""));
+    text
 }

@@ -38,6 +38,7 @@ pub struct RunArgs {
 /// # Errors
 /// The configuration is broken, or something that it names can't be opened.
 pub async fn run(args: RunArgs, files: &Files) -> Result<Exit, Failure> {
+    let cancel = interrupted()?;
     let mut config = load::config(files)?;
     if let Some(listen) = args.listen {
         config.api.listen = listen;
@@ -47,7 +48,6 @@ pub async fn run(args: RunArgs, files: &Files) -> Result<Exit, Failure> {
         load::environment("RUST_LOG").as_deref(),
         coloured(io::stderr().is_terminal()),
     );
-    let cancel = interrupted();
     let app = App::start(config, Arc::new(SystemClock)).await?;
     app.run(cancel).await?;
     Ok(Exit::Done)

@@ -27,7 +27,8 @@ pub(super) fn entries(
     now: Timestamp,
 ) -> Result<Vec<Arc<Entry>>, Failure> {
     let Some(file) = file else { return Ok(vec![Arc::new(sample_entry(Sample::Failure))]) };
-    let broken = |why: String| Failure::new(Exit::Config, format!("{file}: {why}"));
+    let name = if file == "-" { "standard input" } else { file };
+    let broken = |why: String| Failure::new(Exit::Config, format!("{name}: {why}"));
     let text = FileInput::of(file).read().map_err(|error| broken(error.to_string()))?;
     let read = read_entries(&text, zone, Some(now));
     if let Some(rejected) = read.rejected.first() {

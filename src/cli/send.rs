@@ -20,7 +20,7 @@ use crate::{
 use super::{
     exit::{Exit, Failure},
     load::{self, Files},
-    out, sample,
+    output, sample,
 };
 
 /// What to send and where.
@@ -47,8 +47,7 @@ pub async fn run(args: &SendArgs, files: &Files) -> Result<Exit, Failure> {
     let config = load::config(files)?;
     let receivers = || config.receivers.iter().map(|receiver| &*receiver.name);
     let Some(index) = receivers().position(|name| name == args.receiver) else {
-        let known = receivers().collect::<Vec<_>>().join(", ");
-        let message = format!("there is no receiver {:?}; known: {known}", args.receiver);
+        let message = load::no_such("receiver", &args.receiver, receivers());
         return Err(Failure::new(Exit::Usage, message));
     };
     let renderer = app::renderer(&config)?;
@@ -89,7 +88,7 @@ pub async fn run(args: &SendArgs, files: &Files) -> Result<Exit, Failure> {
             payload: part.payload,
         };
         let outcome = notifier.send(&delivery, Timestamp::now()).await;
-        exit = said(&args.receiver, &delivery.id, &outcome);
+        exit = said(&args.receiver, &delivery.id, &outcome)?;
         if exit != Exit::Done {
             break;
         }
@@ -97,29 +96,29 @@ pub async fn run(args: &SendArgs, files: &Files) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-fn said(receiver: &str, id: &NotificationId, outcome: &Outcome) -> Exit {
+fn said(receiver: &str, id: &NotificationId, outcome: &Outcome) -> Result<Exit, Failure> {
     let status = outcome.status.map_or(String::new(), |status| format!(" (HTTP {status})"));
     let flags: Vec<_> = outcome.flags.iter().map(|flag| flag.name()).collect();
     let flags = if flags.is_empty() { String::new() } else { format!(" [{}]", flags.join(", ")) };
     match outcome.class {
         Class::Delivered => {
-            out::line(format_args!(
-                "delivered to {receiver}{status}{flags}: {} · id {id}",
-                outcome.detail
-            ));
-            Exit::Done
+            let detail = &outcome.detail;
+            output::line(format_args!(
+                "delivered to {receiver}{status}{flags}: {detail} · id {id}"
+            ))?;
+            Ok(Exit::Done)
         }
         Class::Retry { .. } => {
-            eprintln!("not now{status}{flags}: {}", outcome.detail);
-            Exit::Unavailable
+            let message = format!("not delivered{status}{flags}: {}", outcome.detail);
+            Err(Failure::new(Exit::Unavailable, message))
         }
         Class::Permanent(scope) => {
             let what = match scope {
                 Scope::Message => "this message was refused",
                 Scope::Endpoint => "everything is refused until somebody acts",
             };
-            eprintln!("{what}{status}{flags}: {}", outcome.detail);
-            Exit::No
+            let message = format!("{what}{status}{flags}: {}", outcome.detail);
+            Err(Failure::new(Exit::No, message))
         }
     }
 }

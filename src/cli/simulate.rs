@@ -17,7 +17,10 @@ use crate::simulate::{
     Credentials, FAULTS, Fault, FaultChance, Faults, Feed, Rate, Registry, RegistrySettings, World,
 };
 
-use super::exit::{Exit, Failure};
+use super::{
+    exit::{Exit, Failure},
+    output,
+};
 
 /// Serves a stand-in registry, API 2.0 and 3.0, to test against.
 #[derive(Debug, Clone, Args)]
@@ -71,7 +74,7 @@ pub async fn run(args: SimulateArgs, shutdown: CancellationToken) -> Result<Exit
     })?;
     let (registry, feed, repos) =
         start(&args, listener, &shutdown).map_err(|error| unavailable("start", error))?;
-    announce(&registry, &repos).map_err(|error| unavailable("write the address", error))?;
+    announce(&registry, &repos).map_err(output::failed)?;
     let now = RegistrySettings::default().now;
     if args.rate.is_some() {
         feed.run(registry.world(), now, shutdown).await;

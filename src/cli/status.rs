@@ -1,7 +1,6 @@
 //! `status`: what a running service says of itself.
 
 use clap::Args;
-use reqwest::Method;
 use serde_json::Value;
 
 use super::{
@@ -9,8 +8,8 @@ use super::{
     client::Service,
     exit::{Exit, Failure},
     load::plural,
-    out,
-    table::Table,
+    output,
+    table::{Table, printable},
 };
 
 /// How to print what the service says.
@@ -26,14 +25,14 @@ pub struct StatusArgs {
 /// # Errors
 /// The service can't be reached or refuses.
 pub async fn run(args: &StatusArgs, service: &Service) -> Result<Exit, Failure> {
-    let status = service.must(Method::GET, "/api/v1/status").await?;
+    let status = service.read("/api/v1/status").await?;
     if !status["readiness"].is_object() {
         let message = "what answered is no triggerbell; check --url or `api.listen`";
         return Err(Failure::new(Exit::Unavailable, message));
     }
     match args.format {
-        Printed::Json => out::line(format_args!("{status:#}")),
-        Printed::Text => out::text(format_args!("{}", text(&status))),
+        Printed::Json => output::line(format_args!("{status:#}"))?,
+        Printed::Text => output::print(text(&status))?,
     }
     let ready = status["readiness"]["ready"].as_bool().unwrap_or(false);
     Ok(if ready { Exit::Done } else { Exit::No })
@@ -49,10 +48,11 @@ fn text(status: &Value) -> String {
     );
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     for problem in list(&status["readiness"]["problems"]) {
-        text += &format!("not ready: {}\n", word(&problem));
+        text += &format!("not ready: {}\n", printable(&word(&problem)));
     }
     for alarm in list(&status["alarms"]) {
-        text += &format!("alarm since {}: {}\n", instant(&alarm["since"]), word(&alarm["message"]));
+        let message = printable(&word(&alarm["message"]));
+        text += &format!("alarm since {}: {message}\n", instant(&alarm["since"]));
     }
     let mut sources =
         Table::new(&["SOURCE", "STATE", "REPOS", "EVERY", "READ AT", "ENTRIES", "ERROR"]);

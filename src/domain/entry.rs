@@ -244,6 +244,23 @@ impl Entry {
         }
     }
 
+    /// The fields that the entry has, in the order of [`Field::ALL`].
+    pub fn fields(&self) -> impl Iterator<Item = (Field, Value<'_>)> {
+        Field::ALL.iter().filter_map(|&field| Some((field, self.value(field)?)))
+    }
+
+    /// The fields that the entry has as a JSON object, under the names that rules use: numbers are
+    /// numbers, instants are RFC 3339. What the API and the command line show.
+    pub fn fields_json(&self) -> serde_json::Value {
+        let json = |value: Value<'_>| match value {
+            Value::Text(text) => text.into(),
+            Value::Number(number) => number.into(),
+            Value::Time(time) => time.to_string().into(),
+        };
+        let fields = self.fields().map(|(field, value)| (field.name().to_owned(), json(value)));
+        fields.collect::<serde_json::Map<_, _>>().into()
+    }
+
     /// The field as text; `None` where the entry lacks it. A number is written in decimal, an
     /// instant in RFC 3339 UTC.
     pub fn text(&self, field: Field) -> Option<Cow<'_, str>> {

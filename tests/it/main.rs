@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alarms;
+mod api;
+mod commands;
 mod config;
 mod cursor;
 mod delivery;

@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use crate::domain::{entry::Entry, field::Field};
+use crate::domain::entry::Entry;
 
 use super::{
     escape::{Chat, Sink, push_json_string},
@@ -276,20 +276,14 @@ fn push_entries(out: &mut String, entries: &[Arc<Entry>], chat: Chat, scope: &Sc
 
 fn push_entry(out: &mut String, entry: &Entry, chat: Chat, scope: &Scope<'_>) {
     out.push('{');
-    let mut first = true;
-    for &field in Field::ALL {
-        let value = field_of(entry, field);
-        if matches!(value, Value::Absent) {
-            continue;
-        }
-        if !first {
+    for (index, (field, _)) in entry.fields().enumerate() {
+        if index > 0 {
             out.push(',');
         }
-        first = false;
         out.push('"');
         out.push_str(field.name());
         out.push_str("\":");
-        push_json(out, &value, chat, scope);
+        push_json(out, &field_of(entry, field), chat, scope);
     }
     out.push('}');
 }

@@ -161,15 +161,15 @@ fn plain_json(context: &Context<'_>, problem: &str) -> Part {
     Part { payload: Payload { format: PayloadFormat::Json, body: body.to_string() } }
 }
 
+/// An entry's fields, long texts cut.
 fn fields(entry: &Entry) -> Value {
-    let value = |field: &Field| {
-        let value = match entry.value(*field)? {
-            crate::domain::entry::Value::Number(number) => number.into(),
-            _ => short(&entry.text(*field)?).into(),
-        };
-        Some((field.name().to_owned(), value))
-    };
-    Value::Object(Field::ALL.iter().filter_map(value).collect::<Map<_, _>>())
+    let mut fields = entry.fields_json();
+    for value in fields.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if let Value::String(text) = value {
+            *text = short(text);
+        }
+    }
+    fields
 }
 
 fn short(text: &str) -> String {

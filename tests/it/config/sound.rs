@@ -268,6 +268,7 @@ fn check_with(args: &CheckArgs, input: &str, config: Option<&Path>) -> (Exit, St
         coloured: false,
         input: &mut input,
         out: &mut out,
+        err: &mut std::io::sink(),
     };
     let exit = check::run(args, &mut world).unwrap();
     (exit, String::from_utf8(out).unwrap())

@@ -1,5 +1,7 @@
 //! What several subjects need: fakes of the far side and of the store, and the binary as a process.
 
+pub(crate) mod command;
+pub(crate) mod http;
 pub(crate) mod memory;
 pub(crate) mod outbox;
 pub(crate) mod process;

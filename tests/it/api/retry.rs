@@ -1,0 +1,93 @@
+//! Another try for what was given up.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU16, Ordering},
+};
+
+use serde_json::json;
+
+use super::{Bell, line};
+use crate::support::receiver::{Receiver, Reply};
+
+/// A receiver that answers with a status that can be changed.
+async fn moody(status: u16) -> (Receiver, Arc<AtomicU16>) {
+    let mood = Arc::new(AtomicU16::new(status));
+    let answers = mood.clone();
+    let receiver =
+        Receiver::answering(move |_, _| Reply::status(answers.load(Ordering::Relaxed))).await;
+    (receiver, mood)
+}
+
+#[tokio::test]
+async fn a_dead_letter_goes_out_again_under_its_id_and_a_delivered_one_does_not() {
+    let (receiver, mood) = moody(400).await;
+    let bell = Bell::start(&line(1, "v1", 1), "", receiver).await;
+    let dead = bell.notifications("state=dead", 1).await.remove(0);
+    assert_eq!(
+        dead["last_outcome"],
+        json!({"class": "permanent", "scope": "message", "flags": [], "status": 400,
+            "detail": dead["last_outcome"]["detail"], "retry_after_s": null})
+    );
+    let id = dead["id"].as_str().unwrap();
+    mood.store(200, Ordering::Relaxed);
+    let path = format!("/api/v1/notifications/{id}/retry");
+    let answer = bell.post(&path, &[], "").await;
+    assert_eq!((answer.status, answer.json()["id"].as_str()), (202, Some(id)));
+    let delivered = bell.notifications("state=delivered", 1).await.remove(0);
+    assert_eq!((&delivered["id"], &delivered["attempts"]), (&dead["id"], &json!(2)));
+    let seen = bell.receiver.seen();
+    assert_eq!(seen.len(), 2);
+    assert!(seen.iter().all(|seen| seen.id() == id), "the receiver sees the same id");
+    assert_eq!(seen[0].body, seen[1].body, "and the same text");
+
+    let again = bell.post(&path, &[], "").await;
+    assert_eq!(again.status, 409);
+    assert!(again.problem().contains("delivered"), "{}", again.problem());
+    assert_eq!(bell.receiver.count(), 2);
+    let whole = bell.get(&format!("/api/v1/notifications/{id}")).await.json();
+    let numbers: Vec<_> =
+        whole["attempt_list"].as_array().unwrap().iter().map(|it| it["number"].clone()).collect();
+    assert_eq!(numbers, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_dead_letter_can_go_to_another_receiver_of_the_same_type_only() {
+    let (receiver, mood) = moody(400).await;
+    let bell = Bell::start(&line(1, "v1", 1), "", receiver).await;
+    let dead = bell.notifications("state=dead", 1).await.remove(0);
+    let path = format!("/api/v1/notifications/{}/retry", dead["id"].as_str().unwrap());
+    mood.store(200, Ordering::Relaxed);
+    for (to, said) in [("chat", "slack"), ("nobody", "audit, chat, other")] {
+        let answer = bell.post(&path, &[], &json!({"receiver": to}).to_string()).await;
+        assert_eq!(answer.status, 409, "{to}");
+        assert!(answer.problem().contains(said), "{}", answer.problem());
+    }
+    let answer = bell.post(&path, &[], r#"{"receiver": "other"}"#).await;
+    assert_eq!(answer.status, 202);
+    let delivered = bell.notifications("state=delivered", 1).await.remove(0);
+    assert_eq!((&delivered["id"], &delivered["receiver"]), (&dead["id"], &json!("other")));
+    let paths: Vec<_> = bell.receiver.seen().into_iter().map(|seen| seen.path).collect();
+    assert_eq!(paths, ["/audit", "/other"]);
+}
+
+#[tokio::test]
+async fn what_waits_for_its_next_try_says_when_and_can_be_tried_at_once() {
+    let (receiver, mood) = moody(503).await;
+    let bell = Bell::start(&line(1, "v1", 1), "", receiver).await;
+    let mut waiting = json!(null);
+    crate::support::process::until("the first try has failed", async || {
+        waiting = bell.notifications("", 1).await.remove(0);
+        waiting["last_outcome"].is_object() && waiting["state"] == "pending"
+    })
+    .await;
+    assert_eq!(waiting["last_outcome"]["class"], "retry");
+    assert_eq!(waiting["last_outcome"]["status"], 503);
+    let due: jiff::Timestamp = waiting["next_attempt_at"].as_str().unwrap().parse().unwrap();
+    let made: jiff::Timestamp = waiting["created_at"].as_str().unwrap().parse().unwrap();
+    assert!(due > made);
+    mood.store(200, Ordering::Relaxed);
+    let path = format!("/api/v1/notifications/{}/retry", waiting["id"].as_str().unwrap());
+    assert_eq!(bell.post(&path, &[], "{}").await.status, 202);
+    bell.notifications("state=delivered", 1).await;
+}

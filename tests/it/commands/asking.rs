@@ -1,0 +1,192 @@
+//! Commands on a running service.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU16, Ordering},
+};
+
+use serde_json::json;
+
+use super::{config, free_port, row, write};
+use crate::support::{
+    command::{Ended, command, command_with},
+    process::{Service, until},
+    receiver::{Receiver, Reply},
+};
+
+/// A service with dead letters, its folder, and the status that its receiver answers with.
+struct Running {
+    service: Service,
+    receiver: Receiver,
+    mood: Arc<AtomicU16>,
+    folder: tempfile::TempDir,
+}
+
+impl Running {
+    async fn start(api: &str) -> Self {
+        let mood = Arc::new(AtomicU16::new(400));
+        let answers = mood.clone();
+        let receiver =
+            Receiver::answering(move |_, _| Reply::status(answers.load(Ordering::Relaxed))).await;
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let api = format!("  listen: 127.0.0.1:{port}\n{api}");
+        config(folder.path(), "log.jsonl", &receiver.url, &api);
+        write(folder.path(), "log.jsonl", &(row(1, "v1", 1) + &row(2, "支付-v2", 1)));
+        let service = Service::again(folder.path(), &[]).await;
+        Self { service, receiver, mood, folder }
+    }
+
+    async fn run(&self, args: &[&str]) -> Ended {
+        command(self.folder.path(), args).await
+    }
+
+    /// The ids of notifications in a state, once there are so many.
+    async fn ids(&self, state: &str, count: usize) -> Vec<String> {
+        let mut ids = Vec::new();
+        until(&format!("{count} are {state}"), async || {
+            let args = ["deliveries", "list", "--state", state, "--format", "json"];
+            let ended = self.run(&args).await;
+            assert_eq!(ended.code, 0, "{ended:?}");
+            let items = ended.json()["items"].as_array().unwrap().clone();
+            ids = items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect();
+            ids.len() == count
+        })
+        .await;
+        ids
+    }
+}
+
+#[tokio::test]
+async fn deliveries_are_listed_shown_and_tried_again() {
+    let running = Running::start("").await;
+    let dead = running.ids("dead", 2).await;
+    let list = running.run(&["deliveries", "list"]).await;
+    assert_eq!((list.code, list.err.as_str()), (0, ""));
+    let mut lines = list.out.lines();
+    assert!(lines.next().unwrap().starts_with("ID "), "{}", list.out);
+    let rows: Vec<_> = lines.collect();
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|line| line.contains("dead") && line.contains("audit")), "{rows:?}");
+    let none = running.run(&["deliveries", "list", "--rule", "no&such=rule"]).await;
+    assert_eq!((none.code, none.out.as_str(), none.err.as_str()), (0, "", "no notifications\n"));
+    let one = running.run(&["deliveries", "list", "--limit", "1", "--receiver", "audit"]).await;
+    assert_eq!(one.out.lines().count(), 2);
+    let wrong = running.run(&["deliveries", "list", "--state", "gone"]).await;
+    assert_eq!(wrong.code, 2, "{wrong:?}");
+
+    let id = dead[0].as_str();
+    let shown = running.run(&["deliveries", "show", id]).await;
+    assert_eq!(shown.code, 0);
+    for text in [id, "state: dead", "attempts made:", "permanent", "payload:", "支付-v2"] {
+        assert!(shown.out.contains(text), "{text}: {}", shown.out);
+    }
+    let shown = running.run(&["deliveries", "show", id, "--format", "json"]).await.json();
+    assert_eq!((&shown["id"], &shown["attempt_list"][0]["number"]), (&json!(id), &json!(1)));
+
+    running.mood.store(200, Ordering::Relaxed);
+    let retried = running.run(&["deliveries", "retry", id]).await;
+    assert_eq!((retried.code, retried.out), (0, format!("{id} is tried again\n")));
+    assert_eq!(running.ids("delivered", 1).await, [id]);
+    let again = running.run(&["deliveries", "retry", id]).await;
+    assert_eq!((again.code, again.out.as_str()), (1, ""), "{again:?}");
+    assert!(again.err.contains("delivered"), "{}", again.err);
+    let other = running.run(&["deliveries", "retry", &dead[1], "--to", "nobody"]).await;
+    assert_eq!(other.code, 1, "{other:?}");
+    let args = ["deliveries", "retry", &dead[1], "--to", "audit", "--format", "json"];
+    assert_eq!(running.run(&args).await.json()["id"], dead[1]);
+    running.ids("delivered", 2).await;
+    let ids: Vec<_> = running.receiver.seen().iter().map(|seen| seen.id()).collect();
+    assert_eq!(ids.len(), 4);
+    assert_eq!(ids[..2].iter().filter(|seen| *seen == id).count(), 1);
+    assert_eq!(ids[2..], [dead[0].clone(), dead[1].clone()], "under the ids they had");
+
+    let nothing = "0".repeat(32);
+    for word in ["show", "retry"] {
+        let ended = running.run(&["deliveries", word, &nothing]).await;
+        assert_eq!((ended.code, ended.out.as_str()), (1, ""), "{word}: {ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn status_and_healthcheck_say_whether_it_is_ready() {
+    let running = Running::start("").await;
+    running.ids("dead", 2).await;
+    until("it is ready", async || running.run(&["healthcheck"]).await.code == 0).await;
+    let healthy = running.run(&["healthcheck"]).await;
+    assert_eq!((healthy.code, healthy.all().as_str()), (0, ""), "quiet");
+    let status = running.run(&["status"]).await;
+    assert_eq!((status.code, status.err.as_str()), (0, ""));
+    for text in ["triggerbell 0", "SOURCE", "log", "RECEIVER", "audit", "dead"] {
+        assert!(status.out.to_lowercase().contains(&text.to_lowercase()), "{}", status.out);
+    }
+    let json = running.run(&["status", "--format", "json"]).await.json();
+    assert_eq!(json["readiness"]["ready"], true);
+    assert_eq!(json["receivers"]["audit"]["dead"], 2);
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let url = running.service.url.clone();
+    assert_eq!(command(elsewhere.path(), &["status", "--url", &url]).await.code, 0);
+    let env = [("TRIGGERBELL_URL", url.as_str())];
+    assert_eq!(command_with(elsewhere.path(), &["status"], &env, "").await.code, 0);
+    let slash = format!("{url}/");
+    assert_eq!(command(elsewhere.path(), &["healthcheck", "--url", &slash]).await.code, 0);
+
+    // The log goes away: it is read no more.
+    std::fs::remove_file(running.folder.path().join("log.jsonl")).unwrap();
+    until("it is not ready", async || running.run(&["healthcheck"]).await.code == 1).await;
+    let unready = running.run(&["healthcheck"]).await;
+    assert_eq!((unready.code, unready.out.as_str()), (1, ""));
+    assert!(unready.err.contains("source log"), "{}", unready.err);
+    let status = running.run(&["status"]).await;
+    assert_eq!(status.code, 1);
+    assert!(status.out.contains("not ready: source log"), "{}", status.out);
+    assert_eq!(running.run(&["status", "--format", "json"]).await.code, 1);
+
+    assert!(running.service.terminate().await.success());
+    for args in [&["status"][..], &["healthcheck"], &["deliveries", "list"]] {
+        let ended = command(running.folder.path(), args).await;
+        assert_eq!((ended.code, ended.out.as_str()), (69, ""), "{args:?}: {ended:?}");
+        assert!(ended.err.contains("no answer from http://127.0.0.1:"), "{}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn the_token_is_the_configurations_or_the_environments() {
+    let running = Running::start("  token: secret-of-the-test\n").await;
+    // The configuration beside it has the token.
+    running.ids("dead", 2).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let url = running.service.url.clone();
+    let run = async |args: &[&str], token: &str| {
+        let env = [("TRIGGERBELL_URL", url.as_str()), ("TRIGGERBELL_TOKEN", token)];
+        command_with(elsewhere.path(), args, &env, "").await
+    };
+    assert_eq!(run(&["deliveries", "list"], "secret-of-the-test").await.code, 0);
+    for (token, hint) in [("", "set TRIGGERBELL_TOKEN"), ("wrong-one", "TRIGGERBELL_TOKEN must be")]
+    {
+        for args in [&["status"][..], &["deliveries", "list"]] {
+            let ended = run(args, token).await;
+            assert_eq!((ended.code, ended.out.as_str()), (78, ""), "{token:?}: {ended:?}");
+            assert!(ended.err.contains(hint), "{}", ended.err);
+            assert!(!ended.err.contains("wrong-one"), "{}", ended.err);
+        }
+    }
+    let healthy = run(&["healthcheck"], "").await;
+    assert_eq!((healthy.code, healthy.all().as_str()), (0, ""), "health takes no token");
+}
+
+#[tokio::test]
+async fn something_else_at_the_url_is_no_triggerbell() {
+    let other = Receiver::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    for args in [&["status"][..], &["deliveries", "list"]] {
+        let args = [args, &["--url", &other.url]].concat();
+        let ended = command(folder.path(), &args).await;
+        assert_eq!((ended.code, ended.out.as_str()), (69, ""), "{ended:?}");
+        assert!(ended.err.contains("is no triggerbell"), "{}", ended.err);
+    }
+    let url = other.url.replace("http://", "http://user:hidden@");
+    let ended = command(folder.path(), &["status", "--url", &url]).await;
+    assert!(!ended.all().contains("hidden"), "{ended:?}");
+}

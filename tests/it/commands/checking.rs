@@ -1,0 +1,172 @@
+//! `check`, from outside.
+
+use super::write;
+use crate::support::command::{command, command_with};
+
+/// Five mistakes, each of another kind.
+const BROKEN: &str = "sources:
+  shop:
+    ccr:
+      endpoint: https://ccr.api.qcloud.com/v2/index.php
+      secret_id: AKIDxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+      secret_key: ${SHOP_KEY}
+    repos: [shop/api]
+    poll_evry: 10s
+receivers:
+  ops:
+    slack:
+      webhook_url: https://hooks.slack.com/services/T0/B0/x
+    pace: fast
+rules: [rules.yaml]
+";
+
+const BROKEN_RULES: &str = "rules:
+  - name: failed
+    match:
+      repo: shop/*
+      tag: 'v(\\d+'
+      returnCode: {not: zero}
+    send_to: [opps]
+";
+
+fn sound(folder: &std::path::Path) {
+    super::config(folder, "log.jsonl", "http://127.0.0.1:9", "  listen: 127.0.0.1:0\n");
+}
+
+#[tokio::test]
+async fn five_mistakes_are_all_told_each_under_a_caret() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "triggerbell.yaml", BROKEN);
+    write(folder.path(), "rules.yaml", BROKEN_RULES);
+    let env = [("SHOP_KEY", "the-key-of-the-shop")];
+    let ended = command_with(folder.path(), &["check"], &env, "").await;
+    assert_eq!((ended.code, ended.err.as_str()), (78, ""));
+    insta::assert_snapshot!("five_mistakes", ended.out);
+    let carets = ended.out.lines().filter(|line| line.contains("| ") && line.contains('^')).count();
+    assert_eq!((carets, ended.out.matches("error[").count()), (5, 5), "{}", ended.out);
+    assert!(!ended.out.contains("the-key-of-the-shop") && !ended.out.contains("AKID"));
+    assert!(!ended.out.contains('\u{1b}'), "no colours in a pipe");
+}
+
+#[tokio::test]
+async fn what_is_sound_is_said_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    sound(folder.path());
+    let ended = command(folder.path(), &["check"]).await;
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{ended:?}");
+    assert!(ended.out.contains("1 source, 1 receiver, 1 rule"), "{}", ended.out);
+    for paths in [
+        vec!["check", "."],
+        vec!["check", "triggerbell.yaml"],
+        vec!["check", "rules.yaml"],
+        vec!["check", "triggerbell.yaml", "rules.yaml"],
+        vec!["--config", "triggerbell.yaml", "check"],
+        vec!["check", "--config", "triggerbell.yaml"],
+    ] {
+        assert_eq!(command(folder.path(), &paths).await.code, 0, "{paths:?}");
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let named = folder.path().join("triggerbell.yaml");
+    let named = named.to_str().unwrap();
+    assert_eq!(command(elsewhere.path(), &["--config", named, "check"]).await.code, 0);
+    let env = [("TRIGGERBELL_CONFIG", named)];
+    assert_eq!(command_with(elsewhere.path(), &["check"], &env, "").await.code, 0);
+    let none = command(elsewhere.path(), &["check"]).await;
+    assert_eq!(none.code, 78);
+    assert!(none.out.contains("TRIGGERBELL_CONFIG") && none.out.contains("--config"), "{none:?}");
+    let gone = command(elsewhere.path(), &["check", "nowhere.yaml"]).await;
+    assert_eq!(gone.code, 78);
+    assert!(gone.out.contains("nowhere.yaml"), "{gone:?}");
+}
+
+#[tokio::test]
+async fn standard_input_is_checked_as_a_file_would_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = command_with(folder.path(), &["check", "-"], &[], BROKEN_RULES).await;
+    assert_eq!(ended.code, 78);
+    assert!(ended.out.contains("<standard input>:5:"), "{}", ended.out);
+    let sound = "rules:\n  - name: a\n    match: {}\n    send_to: [x]\n";
+    assert_eq!(command_with(folder.path(), &["check", "-"], &[], sound).await.code, 0);
+}
+
+#[tokio::test]
+async fn problems_are_data_for_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "rules.yaml", BROKEN_RULES);
+    let ended = command(folder.path(), &["check", "rules.yaml", "--format", "json"]).await;
+    assert_eq!(ended.code, 78);
+    let text = ended.out.clone();
+    assert!(ended.json().to_string().contains("rules.yaml"), "{text}");
+    let ended = command(folder.path(), &["check", "rules.yaml", "--format", "sarif"]).await;
+    let sarif = ended.json();
+    assert_eq!((ended.code, &sarif["version"]), (78, &serde_json::json!("2.1.0")));
+    assert!(!sarif["runs"][0]["results"].as_array().unwrap().is_empty());
+    let sound = command(folder.path(), &["check", "-", "--format", "json"]).await;
+    assert!(serde_json::from_str::<serde_json::Value>(&sound.out).is_ok(), "{sound:?}");
+}
+
+#[tokio::test]
+async fn warnings_are_denied_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    // Plain http to another machine.
+    super::config(folder.path(), "log", "http://hooks.example.internal", "  listen: 127.0.0.1:0\n");
+    let ended = command(folder.path(), &["check"]).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.out.contains("warning["), "{}", ended.out);
+    assert_eq!(command(folder.path(), &["check", "--deny-warnings"]).await.code, 1);
+}
+
+#[tokio::test]
+async fn a_code_is_explained_and_one_that_there_is_not_is_a_wrong_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = command(folder.path(), &["check", "--explain", "E041"]).await;
+    assert_eq!(ended.code, 0);
+    assert!(ended.out.starts_with("E041 (error): "), "{}", ended.out);
+    assert!(ended.out.lines().count() > 2);
+    let ended = command(folder.path(), &["check", "--explain", "E941"]).await;
+    assert_eq!((ended.code, ended.out.as_str()), (2, ""));
+    assert!(ended.err.contains("there is no code"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_is_no_reason_to_fall_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let many: String = (0..3_000).map(|n| format!("  - name: r{n}\n    mtch: {{}}\n")).collect();
+    write(folder.path(), "rules.yaml", &format!("rules:\n{many}"));
+    write(
+        folder.path(),
+        "log.jsonl",
+        &(0..5_000).map(|n| super::row(n, "v1", 0)).collect::<String>(),
+    );
+    super::write(folder.path(), "t/triggerbell.yaml", "");
+    let config = tempfile::tempdir().unwrap();
+    super::config(
+        config.path(),
+        folder.path().join("log.jsonl").to_str().unwrap(),
+        "http://127.0.0.1:9",
+        "  listen: 127.0.0.1:0\n",
+    );
+    let config = config.path().join("triggerbell.yaml");
+    for line in [
+        "check rules.yaml".to_owned(),
+        "check rules.yaml --format sarif".to_owned(),
+        format!("fetch --limit 5000 --config {}", config.display()),
+        format!("fetch --limit 5000 --format json --config {}", config.display()),
+        "render default".to_owned(),
+        "--help".to_owned(),
+    ] {
+        let script = format!("\"$0\" {line} 2>err | head -c 10 >out");
+        let mut command = tokio::process::Command::new("bash");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_triggerbell")]);
+        assert!(command.current_dir(folder.path()).status().await.unwrap().success());
+        let err = std::fs::read_to_string(folder.path().join("err")).unwrap();
+        assert!(!err.contains("panic"), "{line}: {err}");
+        assert!(!err.contains("roken pipe"), "{line}: {err}");
+        let script = format!("\"$0\" {line} 2>&1 >/dev/full | head -c 10 >out");
+        let mut command = tokio::process::Command::new("bash");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_triggerbell")]);
+        command.current_dir(folder.path()).status().await.unwrap();
+        let out = std::fs::read_to_string(folder.path().join("out")).unwrap();
+        assert!(!out.contains("panic") && !out.contains("thread"), "{line}: {out}");
+    }
+}
