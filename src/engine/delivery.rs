@@ -36,6 +36,13 @@ use crate::{
 /// The most rows of one claim, and the most unsettled attempts of one lane beside those in flight.
 const BATCH: usize = 256;
 
+/// Outcomes that are kept at once although more are on their way.
+const SETTLE_MANY: usize = 128;
+
+/// How long a busy lane gathers: outcomes to keep, and rows to claim. One sync then serves many; a
+/// lane that is not busy waits for nothing.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// How long a lane sleeps when nothing tells it otherwise.
 const SLOW_POLL: Duration = Duration::from_secs(30);
 
@@ -112,6 +119,10 @@ pub struct Lane {
     seen_at: Timestamp,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     stopping: bool,
+    /// When a settlement was last begun.
+    settled_at: Option<tokio::time::Instant>,
+    /// When a claim was last begun.
+    claimed_at: Option<tokio::time::Instant>,
 }
 
 /// A piece of work that ended.
@@ -165,6 +176,8 @@ impl Lane {
             seen_at,
             work: FuturesUnordered::new(),
             stopping: false,
+            settled_at: None,
+            claimed_at: None,
         };
         // Whoever started it may have changed what the lane was closed for.
         lane.probe_within(PROBE_MIN);
@@ -210,18 +223,34 @@ impl Lane {
             let Some(delivery) = self.ready.pop_front() else { break };
             self.start_send(delivery, now);
         }
+        let mut gather = Duration::MAX;
         if !self.unsettled.is_empty() && self.settling == 0 {
-            self.start_settle(Duration::ZERO);
+            let many = self.unsettled.len() >= SETTLE_MANY;
+            match self.gathers(self.settled_at).filter(|_| !many) {
+                Some(wait) => gather = gather.min(wait),
+                None => self.start_settle(Duration::ZERO),
+            }
         }
         let mut until = self.wait_until(now);
         if !self.claiming && self.ready.len() < self.settings.concurrency {
-            match self.claimable(now) {
-                Claimable::Now(limit) => self.start_claim(limit, now),
-                Claimable::At(at) => until = until.min(at),
-                Claimable::Unknown => {}
+            if let Some(wait) = self.gathers(self.claimed_at) {
+                gather = gather.min(wait);
+            } else {
+                match self.claimable(now) {
+                    Claimable::Now(limit) => self.start_claim(limit, now),
+                    Claimable::At(at) => until = until.min(at),
+                    Claimable::Unknown => {}
+                }
             }
         }
-        until.duration_since(now).try_into().unwrap_or_default()
+        Duration::try_from(until.duration_since(now)).unwrap_or_default().min(gather)
+    }
+
+    /// How much longer a busy lane gathers since it last wrote; `None` when it is to write now.
+    fn gathers(&self, last: Option<tokio::time::Instant>) -> Option<Duration> {
+        let busy = self.sending * 2 > self.settings.concurrency && self.settings.concurrency > 8;
+        let left = GATHER.checked_sub(last.filter(|_| busy && !self.stopping)?.elapsed())?;
+        Some(left).filter(|left| !left.is_zero())
     }
 
     /// Keeps the lane's waits as long as they were meant where the clock was set back, even while
@@ -297,6 +326,7 @@ impl Lane {
 
     fn start_claim(&mut self, wanted: usize, now: Timestamp) {
         self.claiming = true;
+        self.claimed_at = Some(tokio::time::Instant::now());
         self.rung = false;
         if self.settings.pace.is_some() {
             // Kept before they are sent: after a crash the lane is too slow rather than too fast.
@@ -335,6 +365,7 @@ impl Lane {
     /// Keeps what attempts came to, after a wait where the store just failed.
     fn start_settle(&mut self, after: Duration) {
         let batch = std::mem::take(&mut self.unsettled);
+        self.settled_at = Some(tokio::time::Instant::now());
         self.settling = batch.len();
         let record = self.dirty.then(|| self.record_at(self.world.clock.now()));
         self.dirty = false;
