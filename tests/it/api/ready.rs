@@ -73,8 +73,8 @@ async fn a_store_that_takes_no_writes_is_said_and_reading_goes_on() {
     write(folder.path(), "triggerbell.yaml", &config);
     write(folder.path(), "rules.yaml", super::RULES);
     write(folder.path(), "log.jsonl", &line(1, "v1", 1));
-    // No file may grow beyond 300 KiB, as if the disk were full.
-    let limited = "trap '' XFSZ; ulimit -f 300; exec \"$0\" run";
+    // No file may grow beyond 1 MiB, as if the disk were full.
+    let limited = "trap '' XFSZ; ulimit -f 1024; exec \"$0\" run";
     let mut command = Command::new("bash");
     command.args(["-c", limited, env!("CARGO_BIN_EXE_triggerbell")]).current_dir(folder.path());
     command.env("RUST_LOG", "info").kill_on_drop(true);

@@ -270,33 +270,6 @@ async fn a_full_store_fails_all_that_shared_its_transaction_and_keeps_none_of_it
     assert_eq!(waiting, u64::from(100 - refused), "exactly what was acknowledged");
 }
 
-/// `mount -t tmpfs -o size=4m none DIR`, then run it with the variable naming `DIR`.
-#[tokio::test]
-#[ignore = "needs an empty file system of a few megabytes, named by TRIGGERBELL_TEST_SMALL_DISK"]
-async fn a_full_disk_loses_nothing_that_was_acknowledged() {
-    let folder = std::path::PathBuf::from(std::env::var_os("TRIGGERBELL_TEST_SMALL_DISK").unwrap());
-    let ballast = folder.join("ballast");
-    fs::write(&ballast, vec![1; 512 * 1024]).unwrap();
-    let store = open(folder.join("bell.db"));
-    let mut kept = 0;
-    let error = loop {
-        match store.commit(Batch { notifications: vec![large(kept + 1)], ..Batch::default() }).await
-        {
-            Ok(()) => kept += 1,
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(error.kind, StoreErrorKind::Full, "{error}");
-    assert_eq!(store.outbox().await.unwrap()[0].waiting, u64::from(kept), "it can be read");
-    fs::remove_file(ballast).unwrap();
-    let claimed = store.claim(super::wish("ops", 9_999, at(9_999))).await.unwrap();
-    assert_eq!(claimed.len(), kept as usize);
-    store.commit(Batch { notifications: vec![large(kept + 1)], ..Batch::default() }).await.unwrap();
-    drop(store);
-    let waiting = open(folder.join("bell.db")).outbox().await.unwrap()[0].waiting;
-    assert_eq!(waiting, u64::from(kept) + 1);
-}
-
 /// A notification of two pages.
 fn large(n: u32) -> triggerbell::ports::NewNotification {
     let mut new = about(n, "ops", &format!("k{n}"));
