@@ -12,6 +12,7 @@ mod budget;
 mod health;
 mod places;
 mod poll;
+mod windows;
 
 use std::{
     cmp::Reverse,
@@ -181,6 +182,7 @@ impl Intake {
             cursor_settings,
             budget: Budget::new(settings.requests_per_second),
             places: Places::default(),
+            windows: windows::Windows::default(),
         });
         let repo = |repo: &Arc<str>| Repo {
             key: RepoKey { source: settings.name.clone(), repo: repo.clone() },

@@ -25,6 +25,7 @@ use super::{
     board::SourceBoard,
     budget::Budget,
     places::{Place, Places},
+    windows::Windows,
 };
 
 /// A walk of more pages than this is a long one.
@@ -52,6 +53,7 @@ pub(super) struct Poller {
     pub(super) cursor_settings: CursorSettings,
     pub(super) budget: Budget,
     pub(super) places: Places,
+    pub(super) windows: Windows,
 }
 
 /// A poll to be made.
@@ -133,15 +135,25 @@ impl Poller {
         if unchanged(&self.cursor_settings, &cursor, now, &first) {
             return Ok(());
         }
-        let window = Window::new(self.store.window(&repo).await?);
+        let window = match self.windows.take(&repo.repo) {
+            Some(window) => window,
+            None => Window::new(self.store.window(&repo).await?),
+        };
         let moment = Moment { now, wall: self.source.wall_time(now) };
         let walk = Walk::new(self.cursor_settings, repo.clone(), cursor, window, moment);
-        let closed = self.walk(&repo, walk, first, &mut place, polled).await?;
+        let (closed, mut window) = self.walk(&repo, walk, first, &mut place, polled).await?;
         if !place.is_long() {
             // What is left asks nothing of the registry.
             drop(place);
         }
-        self.close(&repo, closed, polled).await
+        let sealed = closed.cursor.seal;
+        window.apply(&closed.cursor);
+        self.close(&repo, closed, polled).await?;
+        if !sealed {
+            // Sealing made rows known that this window has not.
+            self.windows.put(&repo.repo, window);
+        }
+        Ok(())
     }
 
     /// Walks to the end, staging what is more than memory is to hold.
@@ -152,7 +164,7 @@ impl Poller {
         first: Page,
         place: &mut Place,
         polled: &mut Polled,
-    ) -> Result<Closed, PollError> {
+    ) -> Result<(Closed, Window), PollError> {
         let (_, some, many) = PAGE_TRIES;
         walk.absorb(first);
         loop {
@@ -172,7 +184,7 @@ impl Poller {
             let page = self.page(repo, ask.offset, tries, polled).await?;
             walk.absorb(page);
         }
-        Ok(walk.finish().0)
+        Ok(walk.finish())
     }
 
     /// One page, tried again where it may pass at once; each try takes its share of the budget.
@@ -291,6 +303,13 @@ impl Poller {
             warn!(
                 source.name = %repo.source, repo.name = %repo.repo, fresh = counts.fresh,
                 "met no known row: rows may have left the log before they were read"
+            );
+        }
+        if counts.given_up > 0 {
+            warn!(
+                source.name = %repo.source, repo.name = %repo.repo, seconds = counts.given_up,
+                "a second holds more rows than a page shows, and the log orders them anew for \
+                 each request: some of several identical rows in it may have been missed"
             );
         }
     }

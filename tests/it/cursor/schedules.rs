@@ -361,14 +361,14 @@ fn run(schedule: &Schedule) -> Result<u64, TestCaseError> {
     Ok(play.requests)
 }
 
-/// Plays `TRIGGERBELL_SCHEDULES` schedules (4,000 unless told) from the seed
+/// Plays `TRIGGERBELL_SCHEDULES` schedules (10,000 unless told) from the seed
 /// `TRIGGERBELL_SEED`.
 #[test]
 fn every_row_is_taken_exactly_once_whatever_the_registry_does() {
     let number = |name: &str, default: u64| {
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
     };
-    let cases = number("TRIGGERBELL_SCHEDULES", 4_000);
+    let cases = number("TRIGGERBELL_SCHEDULES", 10_000);
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&number("TRIGGERBELL_SEED", 20_261_124).to_le_bytes());
     let config = Config {

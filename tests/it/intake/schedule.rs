@@ -167,3 +167,28 @@ async fn ten_thousand_repositories_cost_little_at_each_poll() {
     // A look at each repository at each poll would take minutes in a debug build.
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_is_read_from_the_store_once_and_again_only_after_a_failure() {
+    let mut scene = Scene::new(Setting::default());
+    scene.start().await;
+    for _ in 0..10 {
+        scene.registry.publish(&name(0), 3);
+        scene.pass(10 * SECOND).await;
+    }
+    scene.assert_each_once(30);
+    assert_eq!(scene.store.window_reads(), 1);
+    scene.store.fail(true);
+    scene.registry.publish(&name(0), 3);
+    scene.pass(20 * SECOND).await;
+    scene.store.fail(false);
+    scene.pass(20 * SECOND).await;
+    scene.assert_each_once(33);
+    assert!(scene.store.window_reads() >= 2, "a walk that was not put down leaves nothing");
+    let reads = scene.store.window_reads();
+    scene.registry.publish(&name(0), 3);
+    scene.pass(20 * SECOND).await;
+    scene.assert_each_once(36);
+    assert_eq!(scene.store.window_reads(), reads);
+    scene.stop().await;
+}

@@ -58,6 +58,7 @@ struct Inner {
     /// The write at which everything stops, and whether that write is still made.
     stop_at: Option<(u64, bool)>,
     state_reads: u32,
+    window_reads: u32,
     /// Everything stops when a walk has been sealed.
     stop_when_sealed: bool,
 }
@@ -106,6 +107,10 @@ impl Memory {
 
     pub(crate) fn state_reads(&self) -> u32 {
         self.with(|inner| inner.state_reads)
+    }
+
+    pub(crate) fn window_reads(&self) -> u32 {
+        self.with(|inner| inner.window_reads)
     }
 
     /// Every decision of an entry, in order.
@@ -247,6 +252,7 @@ impl Store for Memory {
         tokio::task::yield_now().await;
         Ok(self
             .with(|inner| {
+                inner.window_reads += 1;
                 inner.repos.get(repo).map(|record| record.known.values().copied().collect())
             })
             .unwrap_or_default())
