@@ -67,7 +67,7 @@ pub(crate) fn config(files: &Files) -> Result<Config, Failure> {
 /// service's to say.
 ///
 /// # Errors
-/// As [`config`].
+/// As [`config()`].
 pub(crate) fn config_quietly(files: &Files) -> Result<Config, Failure> {
     let request = Request {
         config: files.config.as_deref(),

@@ -7,7 +7,7 @@
 //! - What a notification *is* (`messages`) is written once; how it *fares* (`outbox`) is a narrow
 //!   row. A claim and a settlement rewrite a few pages of narrow rows and never a payload, and a
 //!   list filtered by state, receiver or rule scans narrow rows.
-//! - First in, first out per (receiver, key): a row is due only when it is the first of its [`line`].
+//! - First in, first out per (receiver, key): a row is due only when it is the first of its [`mod@line`].
 //!   The next one becomes due in the transaction that ends the one before it. The index of due rows
 //!   and that of live rows are partial: their size is the backlog's, whatever was delivered. Both
 //!   are in the order of time, so what a batch touches of them lies together.

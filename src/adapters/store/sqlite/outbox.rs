@@ -1,6 +1,6 @@
 //! The outbox: claims, settlements, retries by hand.
 //!
-//! Rows of a (receiver, key) stand in [`line`]: only the first is due, and a row that ends makes the
+//! Rows of a (receiver, key) stand in [`mod@line`]: only the first is due, and a row that ends makes the
 //! next one due in the same transaction. A row that a person retries is due at once, beside whatever
 //! of its key is live by then: a dead letter has left its line, and one that waits behind another
 //! leaves it. What comes later stands behind a retried dead letter only if that was the last.
