@@ -9,5 +9,6 @@ pub mod cursor;
 pub mod decider;
 pub mod delivery;
 pub mod intake;
+pub mod teller;
 pub mod upkeep;
 pub mod wake;
