@@ -163,6 +163,9 @@ impl Row {
 }
 
 /// The id of an entry in the store, the API and messages: 32 lower-case hexadecimal digits.
+///
+/// Its first two bytes are those of its repository ([`repo_prefix`]) and the rest a hash, so that
+/// the ids of one walk lie side by side in an index and not each on a page of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId(pub [u8; 16]);
 
@@ -175,8 +178,24 @@ impl EntryId {
         hasher.text(asked_repo);
         hasher.bytes(&identity.0);
         hasher.number(Some(i64::from(ordinal)));
-        Self(hasher.finish())
+        Self(hasher.finish_after(repo_prefix(source, asked_repo)))
     }
+
+    /// The first two bytes, which ids of what the entry causes begin with too.
+    pub const fn prefix(self) -> [u8; 2] {
+        [self.0[0], self.0[1]]
+    }
+}
+
+/// What the ids of all that comes from one repository begin with: FNV-1a over both names, folded to
+/// 16 bits. Repositories may share it, at the price of a little locality.
+pub fn repo_prefix(source: &str, asked_repo: &str) -> [u8; 2] {
+    let bytes = source.bytes().chain([0]).chain(asked_repo.bytes());
+    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    let [a, b, c, d] = hash.to_be_bytes();
+    [a ^ c, b ^ d]
 }
 
 /// One row of the trigger log, taken in.
@@ -319,6 +338,14 @@ impl FieldHasher {
             }
             None => self.0.update([0]),
         }
+    }
+
+    /// A prefix and then the first 112 bits.
+    pub fn finish_after(self, prefix: [u8; 2]) -> [u8; 16] {
+        let mut out = self.finish();
+        out.copy_within(..14, 2);
+        out[..2].copy_from_slice(&prefix);
+        out
     }
 
     /// The first 128 bits.

@@ -14,7 +14,8 @@ use super::{
 };
 
 /// The id of a notification, the same at every attempt and for the same input: 32 lower-case
-/// hexadecimal digits, so it holds no `.` (Standard Webhooks forbids one).
+/// hexadecimal digits, so it holds no `.` (Standard Webhooks forbids one). Like an [`EntryId`], it
+/// begins with the two bytes of the repository that caused it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NotificationId(pub [u8; 16]);
 hex_id!(NotificationId);
@@ -32,7 +33,7 @@ impl NotificationId {
         hasher.text(receiver);
         hasher.text(reason.name());
         hasher.number(Some(i64::try_from(incident).unwrap_or(i64::MAX)));
-        Self(hasher.finish())
+        Self(hasher.finish_after(entry.id.prefix()))
     }
 
     /// The id of a later part of a message that was split; part 0 keeps the message's own.
@@ -44,7 +45,7 @@ impl NotificationId {
         let mut hasher = FieldHasher::new("part");
         hasher.bytes(&self.0);
         hasher.number(Some(i64::from(part)));
-        Self(hasher.finish())
+        Self(hasher.finish_after([self.0[0], self.0[1]]))
     }
 
     /// The id of a message that no entry caused: a test, an alarm. `what` and `when` tell one
