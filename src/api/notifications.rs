@@ -5,7 +5,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    domain::notification::{NotificationId, NotificationState},
+    domain::{
+        late::{LateMessage, shown},
+        notification::{NotificationId, NotificationState},
+    },
     ports::{NotificationQuery, Payload, PayloadFormat},
 };
 
@@ -60,14 +63,39 @@ pub(crate) async fn show(
         .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such notification"))?;
     let mut json = view::notification(&found);
     json["attempt_list"] = json!(attempts);
-    json["payload"] = payload.map_or(Value::Null, payload_json);
+    match payload {
+        Some(payload) => put_payload(&mut json, payload),
+        None => json["payload"] = Value::Null,
+    }
     Ok(Json(json))
+}
+
+/// What is sent, and the headers and query that come with it. What each attempt works out is shown as
+/// a template would write it.
+fn put_payload(json: &mut Value, payload: Payload) {
+    let message = match payload.format {
+        PayloadFormat::Json | PayloadFormat::Text => None,
+        PayloadFormat::Late => LateMessage::parse(&payload.body).ok(),
+    };
+    let Some(message) = message else {
+        json["payload"] = payload_json(payload);
+        return;
+    };
+    let format = if message.json { PayloadFormat::Json } else { PayloadFormat::Text };
+    json["payload"] = payload_json(Payload { format, body: shown(&message.body) });
+    for (name, values) in [("payload_headers", &message.headers), ("payload_query", &message.query)]
+    {
+        if !values.is_empty() {
+            let all = values.iter().map(|(name, pieces)| (name.clone(), shown(pieces).into()));
+            json[name] = Value::Object(all.collect());
+        }
+    }
 }
 
 fn payload_json(payload: Payload) -> Value {
     match payload.format {
         PayloadFormat::Json => serde_json::from_str(&payload.body).unwrap_or(json!(payload.body)),
-        PayloadFormat::Text => Value::String(payload.body),
+        PayloadFormat::Text | PayloadFormat::Late => Value::String(payload.body),
     }
 }
 

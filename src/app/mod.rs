@@ -280,7 +280,13 @@ pub fn renderer(config: &Config) -> Result<MessageRenderer, StartError> {
         let kind = ReceiverType::by_name(receiver.kind())?;
         Some((receiver.name.clone(), Target { kind, template: receiver.template.clone() }))
     });
-    MessageRenderer::new(config.templates.clone(), targets.collect()).map_err(StartError::Templates)
+    let forms = config.receivers.iter().filter_map(|receiver| {
+        let form = receiver.form.clone().filter(|form| !form.is_plain());
+        form.map(|form| (receiver.name.clone(), form))
+    });
+    MessageRenderer::new(config.templates.clone(), targets.collect())
+        .map(|renderer| renderer.with_forms(forms.collect()))
+        .map_err(StartError::Templates)
 }
 
 /// The receivers, in the configuration's order.

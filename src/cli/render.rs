@@ -1,6 +1,6 @@
 //! `render`: a template as it would be sent, for one type of receiver or for all of them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use clap::{Args, ValueEnum};
 use jiff::{Timestamp, tz::TimeZone};
@@ -12,8 +12,12 @@ use crate::{
     },
     app::StartError,
     config::{Config, locate},
-    domain::{entry::Entry, notification::Reason},
-    ports::{Part, PayloadFormat},
+    domain::{
+        entry::Entry,
+        late::{self, LateMessage},
+        notification::Reason,
+    },
+    ports::{Part, Payload, PayloadFormat},
 };
 
 use super::{
@@ -117,21 +121,31 @@ fn render(
         .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
     for (number, part) in parts.iter().enumerate() {
         match args.format {
-            Printed::Json => output::line(&part.payload.body)?,
+            Printed::Json => output::line(body(&part.payload).0)?,
             Printed::Text => output::line(shown(kind, number + 1, parts.len(), part))?,
         }
     }
     Ok(())
 }
 
+/// A message's body and whether it is JSON. What each attempt works out stands there as a template
+/// would write it.
+fn body(payload: &Payload) -> (Cow<'_, str>, bool) {
+    match payload.format {
+        PayloadFormat::Text => (Cow::Borrowed(&payload.body), false),
+        PayloadFormat::Json => (Cow::Borrowed(&payload.body), true),
+        PayloadFormat::Late => match LateMessage::parse(&payload.body) {
+            Ok(message) => (Cow::Owned(late::shown(&message.body)), message.json),
+            Err(_) => (Cow::Borrowed(&payload.body), false),
+        },
+    }
+}
+
 /// A message with how much of its receiver's limits it uses.
 fn shown(kind: ReceiverType, number: usize, of: usize, part: &Part) -> String {
     let mut text = format!("── {kind} · message {number} of {of}\n");
-    let body = &part.payload.body;
-    let json = match part.payload.format {
-        PayloadFormat::Text => None,
-        PayloadFormat::Json => serde_json::from_str::<serde_json::Value>(body).ok(),
-    };
+    let (body, is_json) = body(&part.payload);
+    let json = is_json.then(|| serde_json::from_str::<serde_json::Value>(&body).ok()).flatten();
     text += &json.map_or_else(|| format!("{body}\n"), |json| format!("{json:#}\n"));
     for usage in usage(kind, part) {
         let unit = usage.unit.map_or(String::new(), |unit| format!(" {unit}"));

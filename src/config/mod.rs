@@ -6,6 +6,7 @@
 //! Deliberately absent: the process's environment and arguments, which are parameters, and anything
 //! that runs.
 
+mod answers;
 mod environment;
 mod locate;
 mod misread;
@@ -19,6 +20,7 @@ mod source;
 mod surroundings;
 mod templates;
 mod values;
+mod webhook;
 
 use std::{
     collections::BTreeMap,
@@ -275,6 +277,9 @@ fn whole(
     // The shipped ones alone are sound, so that there is nothing to find in them.
     let worthwhile = readable.is_some() || report.errors() == 0;
     let templates = worthwhile.then(|| templates::compile(readable, settings, report)).flatten();
+    if let Some(templates) = &templates {
+        webhook::check_secrets(value, &receivers, &rules, templates);
+    }
     let config = Config {
         path: path.to_owned(),
         time_zone: time_zone.clone(),

@@ -3,17 +3,20 @@
 //! What a type's values mean is for the adapter's settings to say; here its keys are read, and what
 //! the adapter refuses is put where it is written. Deliberately absent: sending.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use super::values::{Shown, pace, path, require_secret, seconds, secret, secret_file};
+use super::{
+    values::{Shown, pace, path, require_secret, seconds, secret},
+    webhook::{self, webhook},
+};
 use crate::{
     adapters::{
         http::ClientSettings,
         receivers::{
             self, AddressGuard, HttpSettings, Kind, SettingError, Settings, SlackSettings,
-            StatusPolicy, StatusSet, WebhookOptions, WebhookSettings, WecomSettings,
+            WecomSettings,
         },
-        secret::Secret,
+        templates::WebhookForm,
     },
     document::{Code, Entry, MapReader, Place, Problem, Value, nearest},
     domain::pace::Pace,
@@ -32,6 +35,8 @@ pub struct Receiver {
     pub template: Option<Arc<str>>,
     /// Sends that run side by side, at least 1.
     pub concurrency: usize,
+    /// What a webhook asks for of its messages' form; nothing for other types.
+    pub form: Option<Arc<WebhookForm>>,
     /// How it is reached: limits in time, authorities, proxy, addresses.
     pub http: HttpSettings,
 }
@@ -74,7 +79,7 @@ pub(super) fn receiver<'a>(entry: &Entry, value: Value<'a>, folder: &Path) -> Re
     let http = http(&mut map, folder);
     later(&mut map);
     map.finish("keys of a receiver");
-    let receiver = settings.zip(kind).map(|((settings, guard), kind)| Receiver {
+    let receiver = settings.zip(kind).map(|((settings, form, guard), kind)| Receiver {
         name: Arc::clone(&name),
         settings,
         pace: pace_written.flatten().or(kind.default_pace),
@@ -83,6 +88,7 @@ pub(super) fn receiver<'a>(entry: &Entry, value: Value<'a>, folder: &Path) -> Re
             Some(_) => CHAT_CONCURRENCY,
             None => WEBHOOK_CONCURRENCY,
         }),
+        form,
         http: HttpSettings { client: http, guard },
     });
     ReadReceiver { name, kind: kind.map(|kind| kind.name), receiver, template }
@@ -209,7 +215,7 @@ fn later(map: &mut MapReader<'_>) {
     }
 }
 
-type Read = Option<(Arc<dyn Settings>, AddressGuard)>;
+type Read = Option<(Arc<dyn Settings>, Option<Arc<WebhookForm>>, AddressGuard)>;
 
 fn settings(kind: &Kind, value: Value<'_>, folder: &Path) -> Read {
     if !value.is_map() {
@@ -217,12 +223,12 @@ fn settings(kind: &Kind, value: Value<'_>, folder: &Path) -> Read {
     }
     let mut map = value.map()?.private();
     let read = match kind.name {
-        "slack" => slack(&mut map, folder),
-        "wecom" => wecom(&mut map, folder),
-        _ => webhook(&mut map, folder),
+        "slack" => slack(&mut map, folder).map(|settings| (settings, None)),
+        "wecom" => wecom(&mut map, folder).map(|settings| (settings, None)),
+        _ => webhook(&mut map, folder).map(webhook::shared),
     };
     let guard = guard(&mut map);
-    if let Some(settings) = &read
+    if let Some((settings, _)) = &read
         && settings.sends_in_clear()
     {
         let key = ["url", "url_file", "webhook_url", "webhook_url_file", "base_url", "key"];
@@ -234,7 +240,8 @@ fn settings(kind: &Kind, value: Value<'_>, folder: &Path) -> Read {
         value.add(problem.help("use https://; for an authority of your own there is `ca_file`"));
     }
     map.finish(&format!("keys of {}", kind.name));
-    Some((read?, guard))
+    let (settings, form) = read?;
+    Some((settings, form, guard))
 }
 
 fn slack(map: &mut MapReader<'_>, folder: &Path) -> Option<Arc<dyn Settings>> {
@@ -266,86 +273,6 @@ fn wecom(map: &mut MapReader<'_>, folder: &Path) -> Option<Arc<dyn Settings>> {
     settings.map(|settings| Arc::new(settings) as _).map_err(|error| refused(map, error)).ok()
 }
 
-fn webhook(map: &mut MapReader<'_>, folder: &Path) -> Option<Arc<dyn Settings>> {
-    for key in ["query", "success_when", "retry_when", "retry_after", "disable_when", "cloudevents"]
-    {
-        map.not_yet(key);
-    }
-    let url = require_secret(map, "url", "url_file", folder);
-    let method = map.get("method").and_then(|value| value.text());
-    let headers = map.get("headers").and_then(|value| headers(value, folder));
-    let options = WebhookOptions {
-        method: method.map(str::to_owned),
-        headers: headers.unwrap_or_default(),
-        signing_secrets: signing_secrets(map, folder),
-        statuses: map.get("statuses").and_then(statuses).unwrap_or_default(),
-    };
-    match WebhookSettings::new(url?, options) {
-        Ok(settings) => Some(Arc::new(settings)),
-        Err(errors) => {
-            errors.into_iter().for_each(|error| refused(map, error));
-            None
-        }
-    }
-}
-
-/// One secret, or the new and the old one while they rotate.
-fn signing_secrets(map: &mut MapReader<'_>, folder: &Path) -> Vec<Secret> {
-    let list = map.place_of("signing_secret").map(|(_, value)| value).filter(Value::is_list);
-    let Some(list) = list else {
-        return secret(map, "signing_secret", "signing_secret_file", folder).into_iter().collect();
-    };
-    map.get("signing_secret");
-    map.get("signing_secret_file");
-    map.exclusive("signing_secret", "signing_secret_file");
-    let items = list.some().unwrap_or_default();
-    items.into_iter().filter_map(|item| item.text().map(Secret::inline)).collect()
-}
-
-/// Headers: `Name: value`, or `Name_file: path` for a value that is a secret of its own.
-fn headers(value: Value<'_>, folder: &Path) -> Option<BTreeMap<String, Secret>> {
-    let entries = value.named("header")?;
-    let headers = entries.into_iter().filter_map(|(entry, value)| {
-        let name = entry.key.text.to_string();
-        match name.strip_suffix("_file") {
-            Some(name) => {
-                let secret = secret_file(value, &path(value, folder)?)?;
-                Some((name.to_owned(), secret))
-            }
-            None => Some((name, Secret::inline(value.text()?))),
-        }
-    });
-    Some(headers.collect())
-}
-
-fn statuses(value: Value<'_>) -> Option<StatusPolicy> {
-    let mut map = value.map()?;
-    let defaults = StatusPolicy::default();
-    let mut set = |key| map.get(key).and_then(status_set);
-    let policy = StatusPolicy {
-        delivered: set("delivered").unwrap_or(defaults.delivered),
-        retry: set("retry").unwrap_or(defaults.retry),
-        endpoint: set("endpoint").unwrap_or(defaults.endpoint),
-    };
-    map.finish("keys of statuses");
-    Some(policy)
-}
-
-fn status_set(value: Value<'_>) -> Option<StatusSet> {
-    let items = value.some()?.into_iter();
-    let sets = items.filter_map(|item| {
-        let set = item.text()?.parse::<StatusSet>();
-        set.map_err(|_| {
-            let message = format!("{} is no status of HTTP", item.found());
-            item.add(
-                item.problem(Code::BadNumber, message).help("write `404`, `5xx` or `500-599`"),
-            );
-        })
-        .ok()
-    });
-    Some(StatusSet::of(sets.collect::<Vec<_>>()))
-}
-
 fn guard(map: &mut MapReader<'_>) -> AddressGuard {
     let defaults = AddressGuard::default();
     let Some(mut inner) = map.get("addresses").and_then(|value| value.map()) else {
@@ -361,7 +288,7 @@ fn guard(map: &mut MapReader<'_>) -> AddressGuard {
 }
 
 /// Puts what an adapter refuses where it is written: the key, its `_file` form, or what it lies in.
-fn refused(map: &MapReader<'_>, error: SettingError) {
+pub(super) fn refused(map: &MapReader<'_>, error: SettingError) {
     let value = map.value();
     let (first, rest) = error.key.split_once('.').unwrap_or((&error.key, ""));
     let file_key = format!("{first}_file");

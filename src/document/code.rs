@@ -212,6 +212,12 @@ are at most 100 characters, with no control characters and no white space at the
     BadBoolean "E032" "not true or false"
 "The value has to be `true` or `false`. `yes`, `no`, `on` and `off` are texts in YAML 1.2."
 
+    BadPointer "E033" "not a JSON pointer"
+"A JSON pointer (RFC 6901) names a value within an answer's JSON body: `/errcode`, `/data/0/id`. It
+begins with `/`; within a key `~` is written `~0` and `/` is written `~1`:
+
+    success_when: {status: 2xx, /errcode: 0}"
+
     UnknownReceiver "E041" "a receiver that does not exist"
 "`send_to` and `fallback` name receivers of the configuration, by the key under `receivers`. Names are
 case-sensitive."

@@ -95,7 +95,7 @@ fn hide_in(file: &File, node: &Node) {
                 let key = &*entry.key.text;
                 match key {
                     _ if SHOWN.contains(&key) && !holds_password(&entry.value) => {}
-                    "headers" => hide_scalars(file, &entry.value),
+                    "headers" | "query" => hide_around_tags(file, &entry.value),
                     // Under these the keys are names that people chose, whatever they sound like.
                     "sources" | "receivers" => hide_under_names(file, &entry.value),
                     _ if sounds_secret(key) => hide_scalars(file, &entry.value),
@@ -108,6 +108,36 @@ fn hide_in(file: &File, node: &Node) {
             if file.text().get(node.span.range()).is_some_and(|text| text.contains(':')) {
                 file.hide(node.span);
             }
+        }
+    }
+}
+
+/// Masks every scalar of a node, but for the tags of a template, without the texts that stand in
+/// quotes in them: what a template names is no secret, and has to be seen to be corrected.
+fn hide_around_tags(file: &File, node: &Node) {
+    if let Kind::Map(map) = &node.kind {
+        return map.entries.iter().for_each(|entry| hide_around_tags(file, &entry.value));
+    }
+    let range = node.span.range();
+    let written = file.text().get(range.clone()).unwrap_or_default();
+    if !matches!(node.kind, Kind::Scalar(_)) || !written.contains("{{") {
+        return hide_scalars(file, node);
+    }
+    let mut shown = false;
+    let mut quote = None;
+    for (at, letter) in written.char_indices() {
+        let rest = &written[at..];
+        match quote {
+            Some(open) if letter == open => quote = None,
+            Some(_) => {}
+            None if shown && rest.starts_with("}}") => shown = false,
+            None if shown && matches!(letter, '"' | '\'') => quote = Some(letter),
+            None if rest.starts_with("{{") => shown = true,
+            None => {}
+        }
+        if (!shown || quote.is_some()) && !matches!(letter, '}' | '"' | '\'') {
+            let start = range.start + at;
+            file.hide(Span::from(start..start + letter.len_utf8()));
         }
     }
 }

@@ -191,9 +191,8 @@ impl EntryId {
 /// 16 bits. Repositories may share it, at the price of a little locality.
 pub fn repo_prefix(source: &str, asked_repo: &str) -> [u8; 2] {
     let bytes = source.bytes().chain([0]).chain(asked_repo.bytes());
-    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
+    let hash = bytes
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     let [a, b, c, d] = hash.to_be_bytes();
     [a ^ c, b ^ d]
 }

@@ -17,6 +17,7 @@ mod wording;
 
 pub mod decision;
 
+pub mod late;
 pub mod limit;
 pub mod notification;
 pub mod outcome;

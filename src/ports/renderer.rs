@@ -80,6 +80,8 @@ pub enum PayloadFormat {
     Json,
     /// Plain text.
     Text,
+    /// Pieces that each attempt puts together ([`crate::domain::late::LateMessage`]); webhooks only.
+    Late,
 }
 
 /// Why a template failed, with its name, line and column.

@@ -446,6 +446,9 @@ pub struct AttemptView {
     pub took_ms: u64,
     /// What it came to.
     pub outcome: OutcomeRecord,
+    /// What was kept of the answer, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub captured: Option<serde_json::Value>,
 }
 
 /// How a receiver's rows stand.

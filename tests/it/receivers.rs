@@ -3,6 +3,7 @@
 
 mod answers;
 mod bounds;
+mod configured;
 mod fake;
 mod secrets;
 mod webhook;

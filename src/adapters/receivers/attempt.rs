@@ -14,7 +14,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::{
     Kind, SettingError, Settings,
-    http::{Answer, Failure, FailureKind, Target, Wire},
+    http::{Answer, Failure, FailureKind, Outgoing, Target, Wire},
     scrub::shorten,
 };
 use crate::{
@@ -27,6 +27,13 @@ use crate::{
 const DETAIL_BYTES: usize = 2048;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A request that can't be made: what of, and why, with the remedy and without secrets.
+#[derive(Debug)]
+pub(super) struct Unsendable {
+    pub(super) scope: Scope,
+    pub(super) text: String,
+}
 
 /// What is a type's own: where it sends, what, and how it reads the answer. Implemented by the
 /// type's settings.
@@ -53,6 +60,22 @@ pub(super) trait Protocol: fmt::Debug + Clone + Send + Sync + 'static {
         headers: &mut HeaderMap,
     ) {
         headers.insert(CONTENT_TYPE, JSON);
+    }
+
+    /// All that one attempt sends.
+    ///
+    /// # Errors
+    /// It can't be made; nothing is sent.
+    fn outgoing(
+        &self,
+        target: &Target,
+        delivery: &Delivery,
+        now: Timestamp,
+    ) -> Result<Outgoing, Unsendable> {
+        let body = self.body(delivery);
+        let mut headers = target.headers.clone();
+        self.dress(target, delivery, &body, now, &mut headers);
+        Ok(Outgoing { at: None, headers, body })
     }
 
     /// What an answer means. Pure.
@@ -94,12 +117,15 @@ impl<P: Protocol> Notifier for Receiver<P> {
 
     async fn send(&self, delivery: &Delivery, now: Timestamp) -> Outcome {
         let target = self.target.load_full();
-        let body = self.protocol.body(delivery);
-        let mut headers = target.headers.clone();
-        self.protocol.dress(&target, delivery, &body, now, &mut headers);
-        let mut outcome = match self.wire.exchange(&target, headers, body).await {
-            Ok(answer) => self.protocol.classify(&answer, delivery, now),
-            Err(failure) => failed(P::KIND.name, &failure),
+        let mut outcome = match self.protocol.outgoing(&target, delivery, now) {
+            Ok(mut outgoing) => match self.wire.exchange(&target, &mut outgoing).await {
+                Ok(answer) => self.protocol.classify(&answer, delivery, now),
+                Err(failure) => failed(P::KIND.name, &failure),
+            },
+            Err(Unsendable { scope, text }) => {
+                let detail = format!("{} was not sent to: {text}", P::KIND.name);
+                Outcome::new(Class::Permanent(scope), None, detail)
+            }
         };
         if outcome.class == Class::Permanent(Scope::Endpoint) {
             outcome = self.after_refusal(&target, outcome).await;

@@ -4,7 +4,7 @@
 //! Deliberately absent: what an answer means (each type's own table), and any retry. hyper sends
 //! again by itself only what it has not yet written to a connection that turned out to be closed.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
@@ -106,16 +106,19 @@ impl Wire {
     pub(super) async fn exchange<'a>(
         &self,
         target: &'a Target,
-        headers: HeaderMap,
-        body: Bytes,
+        outgoing: &'a mut Outgoing,
     ) -> Result<Answer<'a>, Failure> {
         if let Some(address) = target.literal {
             self.guard.check(address).map_err(Failure::forbidden)?;
         }
-        let mut request = reqwest::Request::new(target.method.clone(), target.url.clone());
-        *request.headers_mut() = headers;
-        *request.body_mut() = Some(body.into());
-        let fail = |error: &_, status| self.failure(error, status, &target.scrub);
+        let (url, scrub) = match &outgoing.at {
+            Some((url, scrub)) => (url, scrub),
+            None => (&target.url, &target.scrub),
+        };
+        let mut request = reqwest::Request::new(target.method.clone(), url.clone());
+        *request.headers_mut() = std::mem::take(&mut outgoing.headers);
+        *request.body_mut() = Some(std::mem::take(&mut outgoing.body).into());
+        let fail = |error: &_, status| self.failure(error, status, scrub);
         let mut response =
             self.client.execute(request).await.map_err(|error| fail(&error, None))?;
         let status = response.status().as_u16();
@@ -126,7 +129,7 @@ impl Wire {
             Err(_) if status == 429 || status >= 500 => (Bytes::new(), true),
             Err(error) => return Err(fail(&error, Some(status))),
         };
-        Ok(Answer { status, headers, body, cut, scrub: &target.scrub })
+        Ok(Answer { status, headers, body, cut, scrub })
     }
 
     fn failure(&self, error: &reqwest::Error, status: Option<u16>, scrub: &Scrubber) -> Failure {
@@ -197,6 +200,8 @@ pub(super) struct Target {
     pub(super) headers: HeaderMap,
     /// What requests are signed with; empty for all but a webhook that signs.
     pub(super) keys: Vec<SigningKey>,
+    /// What formulas can name; empty for all but a webhook that has such.
+    pub(super) secrets: BTreeMap<Box<str>, String>,
     /// Knows the secrets of the above.
     pub(super) scrub: Scrubber,
 }
@@ -219,7 +224,15 @@ impl Target {
         }
         url.set_fragment(None);
         scrub.hide_url(&url, public);
-        Self { method, literal: literal_address(&url), url, headers, keys: Vec::new(), scrub }
+        Self {
+            method,
+            literal: literal_address(&url),
+            url,
+            headers,
+            keys: Vec::new(),
+            secrets: BTreeMap::new(),
+            scrub,
+        }
     }
 
     /// Whether it is reached over plain `http` and is not this machine.
@@ -229,8 +242,32 @@ impl Target {
 
     /// Whether requests to the other would be the same.
     pub(super) fn is_same_as(&self, other: &Self) -> bool {
-        self.url == other.url && self.headers == other.headers && self.scrub == other.scrub
+        self.url == other.url
+            && self.headers == other.headers
+            && self.secrets == other.secrets
+            && self.scrub == other.scrub
     }
+
+    /// The same with parameters added to the query, encoded already, and what knows their secrets.
+    pub(super) fn with_query(&self, added: &str) -> (Url, Scrubber) {
+        let mut url = self.url.clone();
+        url.set_query(Some(&match url.query() {
+            Some(query) if !query.is_empty() => format!("{query}&{added}"),
+            _ => added.to_owned(),
+        }));
+        let mut scrub = self.scrub.clone();
+        scrub.hide_query(&url);
+        (url, scrub)
+    }
+}
+
+/// What one attempt sends to a target.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    /// The URL of this attempt, and what knows its secrets; `None` where it is the target's.
+    pub(super) at: Option<(Url, Scrubber)>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
 }
 
 /// The address that a URL's host is, where it is no name.

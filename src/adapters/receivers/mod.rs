@@ -9,9 +9,12 @@
 //! Deliberately absent: what follows an attempt. Retries, pace, order and closed lanes are the
 //! engine's; nothing here waits, counts or remembers, apart from a secret that was read again.
 
+mod answers;
 mod attempt;
+mod cloudevents;
 mod guard;
 mod http;
+mod predicate;
 mod scrub;
 pub mod signature;
 mod slack;
@@ -22,8 +25,10 @@ mod wecom;
 
 use std::{fmt, sync::Arc};
 
+pub use answers::Answers;
 pub use guard::AddressGuard;
 pub use http::{HttpSettings, Wire, Wires};
+pub use predicate::{Branch, Pointer, PointerError, Predicate, Subject, Test, Wait, Want};
 pub use slack::SlackSettings;
 pub use status::{StatusPolicy, StatusSet};
 pub use webhook::{WebhookOptions, WebhookSettings};

@@ -44,6 +44,18 @@ impl Scrubber {
         for part in path.split('/').filter(|part| !public.contains(part)) {
             self.add(part);
         }
+        self.hide_query(url);
+        let password = url.password().unwrap_or_default();
+        self.add(url.username());
+        self.add(password);
+        if !url.username().is_empty() || !password.is_empty() {
+            // An echo may leave out the padding.
+            self.add(basic_credentials(url).trim_end_matches('='));
+        }
+    }
+
+    /// Hides a URL's query, whole and value by value.
+    pub(super) fn hide_query(&mut self, url: &Url) {
         if let Some(query) = url.query() {
             self.add(query);
             for (_, value) in url.query_pairs() {
@@ -52,13 +64,6 @@ impl Scrubber {
             for pair in query.split('&') {
                 self.add(pair.split_once('=').map_or(pair, |(_, value)| value));
             }
-        }
-        let password = url.password().unwrap_or_default();
-        self.add(url.username());
-        self.add(password);
-        if !url.username().is_empty() || !password.is_empty() {
-            // An echo may leave out the padding.
-            self.add(basic_credentials(url).trim_end_matches('='));
         }
     }
 

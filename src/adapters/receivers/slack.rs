@@ -69,7 +69,8 @@ impl Protocol for SlackSettings {
         match delivery.payload.format {
             PayloadFormat::Json if delivery.plain => plain_form(body).into(),
             PayloadFormat::Json => Bytes::copy_from_slice(body.as_bytes()),
-            PayloadFormat::Text => json!({ "text": body }).to_string().into(),
+            // Attempts fill nothing in but for webhooks.
+            PayloadFormat::Text | PayloadFormat::Late => json!({ "text": body }).to_string().into(),
         }
     }
 

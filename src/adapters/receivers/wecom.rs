@@ -91,7 +91,10 @@ impl Protocol for WecomSettings {
         match delivery.payload.format {
             PayloadFormat::Json if delivery.plain => plain_form(body).into(),
             PayloadFormat::Json => Bytes::copy_from_slice(body.as_bytes()),
-            PayloadFormat::Text => text_message(body.clone(), limit::TEXT).into(),
+            // Attempts fill nothing in but for webhooks.
+            PayloadFormat::Text | PayloadFormat::Late => {
+                text_message(body.clone(), limit::TEXT).into()
+            }
         }
     }
 

@@ -7,6 +7,8 @@
 
 use std::fmt::Write as _;
 
+use crate::domain::late::{How, Late, Piece};
+
 /// Whose rules values are escaped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chat {
@@ -27,6 +29,17 @@ pub(super) struct Sink {
     limit: usize,
     overflowed: bool,
     value_was_last: bool,
+    /// What each attempt works out, with the place in `out` where it belongs.
+    late: Vec<(usize, Late, How)>,
+}
+
+/// A message that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Written {
+    /// All of it.
+    Whole(String),
+    /// All but what each attempt works out.
+    Pieces(Vec<Piece>),
 }
 
 impl Sink {
@@ -39,6 +52,7 @@ impl Sink {
             limit,
             overflowed: false,
             value_was_last: false,
+            late: Vec::new(),
         }
     }
 
@@ -52,9 +66,39 @@ impl Sink {
         self.overflowed
     }
 
-    /// The message.
+    /// The message, without what each attempt works out.
     pub(super) fn into_string(self) -> String {
         self.out
+    }
+
+    /// The message.
+    pub(super) fn into_written(self) -> Written {
+        if self.late.is_empty() {
+            return Written::Whole(self.out);
+        }
+        let mut pieces = Vec::with_capacity(2 * self.late.len() + 1);
+        let mut from = 0;
+        for (at, late, how) in self.late {
+            if at > from {
+                pieces.push(Piece::Text(self.out[from..at].to_owned()));
+            }
+            pieces.push(Piece::Late { late, how });
+            from = at;
+        }
+        if from < self.out.len() {
+            pieces.push(Piece::Text(self.out[from..].to_owned()));
+        }
+        Written::Pieces(pieces)
+    }
+
+    /// What each attempt works out, here.
+    pub(super) fn late(&mut self, late: Late, whole_json: bool) {
+        let how = match (whole_json, self.json) {
+            (true, _) => How::Json,
+            (false, true) => How::JsonText,
+            (false, false) => How::Text,
+        };
+        self.late.push((self.out.len(), late, how));
     }
 
     /// The template's own text.

@@ -4,10 +4,13 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use crate::domain::entry::Entry;
+use crate::domain::{
+    entry::Entry,
+    late::{self, Late, Piece},
+};
 
 use super::{
-    escape::{Chat, Sink, push_json_string},
+    escape::{Chat, Sink, Written, push_json_string},
     helpers,
     program::{Base, Expr, How, Literal, Local, Op},
     value::{Scope, Value, field_of},
@@ -60,9 +63,9 @@ impl<'a, 't> Run<'a, 't> {
     }
 
     /// Runs a program and gives what it wrote.
-    pub(super) fn finish(mut self, program: &'a [Op]) -> Result<String, TooMuch> {
+    pub(super) fn finish(mut self, program: &'a [Op]) -> Result<Written, TooMuch> {
         self.block(program)?;
-        if self.sink.overflowed() { Err(TooMuch::Output) } else { Ok(self.sink.into_string()) }
+        if self.sink.overflowed() { Err(TooMuch::Output) } else { Ok(self.sink.into_written()) }
     }
 
     fn block(&mut self, program: &'a [Op]) -> Result<(), TooMuch> {
@@ -136,7 +139,13 @@ impl<'a, 't> Run<'a, 't> {
     }
 
     fn emit(&mut self, expr: &'a Expr, how: How) {
-        let value = self.value(expr);
+        let mut value = self.value(expr);
+        if let Value::Late(late) = value {
+            if !self.scope.stand_in {
+                return self.sink.late(*late, matches!(how, How::Json | How::PlainJson));
+            }
+            value = stand_in(*late);
+        }
         match how {
             How::Escaped | How::Plain => self.write(&value, how == How::Escaped),
             How::Mention => {
@@ -215,6 +224,11 @@ impl<'a, 't> Run<'a, 't> {
     }
 }
 
+/// What is written in a trial where each attempt would work something out.
+fn stand_in<'a>(late: Late) -> Value<'a> {
+    Value::Lines(Cow::Owned(late::stand_in(&[Piece::Late { late, how: late::How::Text }])))
+}
+
 /// A text cut visibly at the most characters of one foreign text.
 fn bounded<'t>(text: &'t str, scope: &Scope<'_>) -> Cow<'t, str> {
     if text.len() <= scope.longest {
@@ -260,6 +274,8 @@ fn push_json(out: &mut String, value: &Value<'_>, chat: Chat, scope: &Scope<'_>)
             out.push('}');
         }
         Value::Root => out.push_str("{}"),
+        // Written by `emit`; no entry and no label holds one.
+        Value::Late(_) => out.push_str("null"),
     }
 }
 

@@ -1,9 +1,9 @@
 //! The helpers: one table of names, what they take, and what they give.
 //!
 //! Blocks (`if unless each with`) are the language's own. `json`, `plain` and `mention` decide how
-//! a value is written, so they are a [`How`](super::program::How) and not a function. Deliberately
-//! absent: what depends on the attempt (time of sending, signatures), which a template of a queued
-//! message can't know.
+//! a value is written, so they are a [`How`](super::program::How) and not a function. What depends on
+//! the attempt gives a formula ([`Late`]), which the queued message keeps; `now_s`, `now_ms` and
+//! `secrets.NAME` are names (`names`). Deliberately absent: working formulas out.
 
 use std::borrow::Cow;
 
@@ -13,6 +13,7 @@ use super::{
     names::Type,
     value::{Scope, Value},
 };
+use crate::domain::late::Late;
 
 /// A helper that computes a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,28 @@ pub(super) enum Helper {
     Or,
     /// `not x`.
     Not,
+    /// `concat x y …`: one text after the other.
+    Concat,
+    /// `hmac_sha256 key message`: 32 bytes.
+    HmacSha256,
+    /// `base64 x`.
+    Base64,
+    /// `hex x`.
+    Hex,
+    /// `url_encode x`.
+    UrlEncode,
+}
+
+impl Helper {
+    /// Whether it takes what only an attempt can know.
+    const fn takes_late(self) -> bool {
+        matches!(self, Self::Concat) || self.is_late()
+    }
+
+    /// Whether it is worked out at each attempt, which only webhooks do.
+    pub(super) const fn is_late(self) -> bool {
+        matches!(self, Self::HmacSha256 | Self::Base64 | Self::Hex | Self::UrlEncode)
+    }
 }
 
 /// What a helper is called, takes and gives.
@@ -74,13 +97,22 @@ pub(super) const HELPERS: &[Signature] = &[
     sign(Helper::And, "and", 2, usize::MAX, "(and x y)", Type::Truth),
     sign(Helper::Or, "or", 2, usize::MAX, "(or x y)", Type::Truth),
     sign(Helper::Not, "not", 1, 1, "(not x)", Type::Truth),
+    sign(Helper::Concat, "concat", 2, usize::MAX, "(concat x y)", Type::Text),
+    sign(Helper::HmacSha256, "hmac_sha256", 2, 2, "(hmac_sha256 key message)", Type::Bytes),
+    sign(Helper::Base64, "base64", 1, 1, "{{base64 x}}", Type::Late),
+    sign(Helper::Hex, "hex", 1, 1, "{{hex x}}", Type::Late),
+    sign(Helper::UrlEncode, "url_encode", 1, 1, "{{url_encode x}}", Type::Late),
 ];
 
 /// The names of all helpers, as documents list them.
 pub(super) const NAMES: &[&str] = &[
     "json", "plain", "time", "ago", "duration", "truncate", "upper", "lower", "default", "eq",
-    "ne", "and", "or", "not", "mention",
+    "ne", "and", "or", "not", "concat", "mention",
 ];
+
+/// The names of those that webhooks know besides.
+pub(super) const LATE_NAMES: &[&str] =
+    &["now_s", "now_ms", "hmac_sha256", "base64", "hex", "url_encode"];
 
 /// The names of the blocks.
 pub(super) const BLOCKS: &[&str] = &["if", "unless", "each", "with"];
@@ -104,6 +136,15 @@ pub(super) fn by_name(name: &str) -> Option<&'static Signature> {
 /// Whether an argument is of a kind that the helper takes; else what it takes, in words.
 pub(super) fn takes(helper: Helper, index: usize, given: Type) -> Result<(), &'static str> {
     use Type::{Duration, Nothing, Number, Text, Time};
+    match given {
+        Type::Bytes if matches!(helper, Helper::HmacSha256 | Helper::Base64 | Helper::Hex) => {
+            return Ok(());
+        }
+        Type::Bytes => return Err("text: put `base64` or `hex` around it"),
+        Type::Late if helper.takes_late() => return Ok(()),
+        Type::Late => return Err("what is known before the attempt"),
+        _ => {}
+    }
     match (helper, index, given) {
         (_, _, Nothing) | (Helper::Time | Helper::Ago, 0, Time) => Ok(()),
         (Helper::Time | Helper::Ago, 0, _) => Err("an instant, such as entry.time"),
@@ -156,6 +197,34 @@ pub(super) fn call<'a>(helper: Helper, args: &[Value<'a>], scope: &Scope<'a>) ->
         Helper::And => Value::Truth(args.iter().all(|arg| arg.is_true(scope))),
         Helper::Or => Value::Truth(args.iter().any(|arg| arg.is_true(scope))),
         Helper::Not => Value::Truth(!first.is_true(scope)),
+        Helper::Concat | Helper::HmacSha256 | Helper::Base64 | Helper::Hex | Helper::UrlEncode => {
+            formula(helper, args, scope)
+        }
+    }
+}
+
+/// The formula of a helper. One that needs nothing of the attempt is worked out at once.
+fn formula<'a>(helper: Helper, args: &[Value<'a>], scope: &Scope<'a>) -> Value<'a> {
+    let mut parts = args.iter().map(|arg| match arg {
+        Value::Late(late) => (**late).clone(),
+        // It is written among other text, so its line breaks are somebody's trick there too.
+        Value::Text(text) if helper == Helper::Concat => {
+            Late::Text(text.replace(['\r', '\n'], " ").into())
+        }
+        other => Late::Text(other.to_text(scope).into()),
+    });
+    let mut next = || parts.next().unwrap_or(Late::Text("".into()));
+    let formula = match helper {
+        Helper::HmacSha256 => Late::HmacSha256(Box::new((next(), next()))),
+        Helper::Base64 => Late::Base64(Box::new(next())),
+        Helper::Hex => Late::Hex(Box::new(next())),
+        Helper::UrlEncode => Late::UrlEncode(Box::new(next())),
+        _ => Late::Concat(parts.collect()),
+    };
+    // Bytes are no text; what is put around them is.
+    match formula.known().filter(|_| helper != Helper::HmacSha256) {
+        Some(text) => Value::Lines(Cow::Owned(text)),
+        None => Value::Late(Box::new(formula)),
     }
 }
 

@@ -21,11 +21,18 @@ use super::{
 };
 use crate::domain::{notification::Reason, rule::Severity};
 
-/// Checks a template. `json` says that its output is to be JSON.
-pub(super) fn lint(path: &str, source: &str, json: bool) -> Result<Program, Vec<TemplateProblem>> {
+/// Checks a template. `json` says that its output is to be JSON, `late` that it is for webhooks
+/// alone, whose attempts can fill something in.
+pub(super) fn lint(
+    path: &str,
+    source: &str,
+    json: bool,
+    late: bool,
+) -> Result<Program, Vec<TemplateProblem>> {
     let mut linter = Linter {
         path,
         json,
+        late,
         places: Places::new(source),
         frames: Vec::new(),
         problems: Vec::new(),
@@ -42,6 +49,7 @@ pub(super) fn lint(path: &str, source: &str, json: bool) -> Result<Program, Vec<
 struct Linter<'s> {
     path: &'s str,
     json: bool,
+    late: bool,
     places: Places<'s>,
     frames: Vec<Frame>,
     problems: Vec<TemplateProblem>,
@@ -145,7 +153,12 @@ impl Linter<'_> {
             name => self.call_to_write(name_of(name), tag)?,
         };
         let whole = matches!(how, How::Json | How::PlainJson);
-        if !whole && !leads_to.is_printable() {
+        if leads_to == Type::Bytes {
+            let help = "write {{base64 …}} or {{hex …}} around it".to_owned();
+            self.complain(at, 2, "these are bytes, which have no text".to_owned(), Some(help));
+            return None;
+        }
+        if leads_to == Type::Secrets || (!whole && !leads_to.is_printable()) {
             self.complain(
                 at,
                 2,
@@ -212,6 +225,10 @@ impl Linter<'_> {
             self.unknown_helper(name, at);
             return None;
         };
+        if signature.helper.is_late() && !self.late {
+            self.webhooks_only(name, at);
+            return None;
+        }
         self.no_named_arguments(name, tag);
         let given = tag.params.len();
         if given < signature.least || given > signature.most {
@@ -240,6 +257,7 @@ impl Linter<'_> {
         self.check_words(&args, at);
         let gives = match signature.helper {
             helpers::Helper::Default if types[0] == types[1] => types[0],
+            helpers::Helper::Concat if types.contains(&Type::Late) => Type::Late,
             _ => signature.gives,
         };
         Some((Expr::Call { helper: signature.helper, args: args.into() }, gives))
@@ -250,9 +268,11 @@ impl Linter<'_> {
         let help = if is_block {
             format!("it is a block: {{{{#{name} x}}}}…{{{{/{name}}}}}")
         } else {
-            match nearest(name, NAMES.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`? helpers: {}", NAMES.join(", ")),
-                None => format!("helpers: {}", NAMES.join(", ")),
+            let late = if self.late { helpers::LATE_NAMES } else { &[] };
+            let names: Vec<&str> = NAMES.iter().chain(late).copied().collect();
+            match nearest(name, names.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? helpers: {}", names.join(", ")),
+                None => format!("helpers: {}", names.join(", ")),
             }
         };
         let message = match name {
@@ -260,6 +280,13 @@ impl Linter<'_> {
             _ if is_block => format!("`{name}` is no helper"),
             _ => format!("unknown helper `{name}`"),
         };
+        self.complain(at, name.chars().count(), message, Some(help));
+    }
+
+    /// Says that something belongs to an attempt, and this template not to webhooks alone.
+    fn webhooks_only(&mut self, name: &str, at: usize) {
+        let message = format!("`{name}` is worked out at each attempt, which only webhooks do");
+        let help = "for webhooks name the file `NAME.webhook.hbs` or `NAME.json.hbs`".to_owned();
         self.complain(at, name.chars().count(), message, Some(help));
     }
 
@@ -417,6 +444,12 @@ impl Linter<'_> {
         let start = self.places.here();
         let (expr, leads_to) = self.param(param);
         let place = self.places.argument(start, self.places.here());
+        if leads_to.is_late() {
+            let message = format!("`{name}` can't ask for {}", leads_to.name());
+            let help = "it can only be written, or be a helper's argument".to_owned();
+            self.complain(place.0, place.1, message, Some(help));
+            return None;
+        }
         let frame = match name.as_str() {
             "each" => self.each_frame(leads_to, place),
             "with" => self.with_frame(leads_to, place),

@@ -45,6 +45,11 @@ impl File {
         }
     }
 
+    /// Whether it makes messages for webhooks and for nothing else.
+    fn is_for_webhooks(&self) -> bool {
+        self.kind == Some(ReceiverType::Webhook) || (self.kind.is_none() && self.json)
+    }
+
     /// The order in which files of one name are preferred, the least first.
     fn rank(&self) -> (bool, bool, bool) {
         (!self.users, self.kind.is_none(), !self.json)
@@ -181,7 +186,7 @@ pub(super) fn compile(
 
 /// Compiles a file and tries it for each type that it serves.
 fn checked(file: &File, settings: &Settings) -> Result<Compiled, Vec<TemplateProblem>> {
-    let program = lint(&file.path, &file.source, file.json)?;
+    let program = lint(&file.path, &file.source, file.json, file.is_for_webhooks())?;
     let compiled = Compiled::new(&file.name, &file.path, file.json, program);
     let served = ReceiverType::ALL.iter().filter(|kind| file.serves(**kind));
     let problems: Vec<_> =

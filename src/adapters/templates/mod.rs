@@ -11,7 +11,10 @@
 //! Files: for template N and receiver type T the first that exists of `N.T.json.hbs`, `N.T.hbs`,
 //! `N.json.hbs` (webhook only), `N.hbs`, in the user's folder, then among the shipped.
 //!
-//! Deliberately absent: sending, and what depends on the attempt.
+//! In a template of webhooks, what depends on the attempt (`now_s`, a signature, a secret) stays a
+//! formula in the queued message ([`crate::domain::late`]).
+//!
+//! Deliberately absent: sending, and working such formulas out.
 
 mod escape;
 mod eval;
@@ -31,6 +34,8 @@ mod squeeze;
 mod template;
 mod trial;
 mod value;
+mod value_template;
+mod webhook;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,6 +48,8 @@ pub use form::{Usage, usage};
 pub use problem::TemplateProblem;
 pub use renderer::{MessageRenderer, Target};
 pub use sample::{Sample, sample_context, sample_entry};
+pub use value_template::{ValueOf, ValueTemplate};
+pub use webhook::{LEAST_BYTES, TooLong, WebhookForm};
 
 use crate::{
     domain::notification::words,
@@ -157,6 +164,26 @@ impl Templates {
             Some(template) => template.render(kind, receiver, context, &self.settings),
             None => Err(RenderError(format!("there is no template `{name}` for {kind}"))),
         }
+    }
+
+    /// The names of the receiver's secrets that a template for webhooks writes.
+    pub fn secrets(&self, name: &str) -> Vec<&str> {
+        let template = self.find(name, ReceiverType::Webhook);
+        template.map(|template| template.secrets().into_iter().collect()).unwrap_or_default()
+    }
+
+    /// As [`Templates::preview`] for a webhook, in the form that its configuration asks for.
+    fn webhook(
+        &self,
+        name: &str,
+        receiver: &str,
+        context: &Context<'_>,
+        form: &WebhookForm,
+    ) -> Result<Vec<Part>, RenderError> {
+        let Some(template) = self.find(name, ReceiverType::Webhook) else {
+            return Err(RenderError(format!("there is no template `{name}` for webhook")));
+        };
+        form.render(webhook::Making { template, receiver, settings: &self.settings }, context)
     }
 
     fn find(&self, name: &str, kind: ReceiverType) -> Option<&Compiled> {

@@ -30,16 +30,34 @@ pub(super) enum Type {
     Duration,
     /// True or false.
     Truth,
+    /// Text that only an attempt can know.
+    Late,
+    /// Bytes that only an attempt can know.
+    Bytes,
+    /// The receiver's secrets.
+    Secrets,
     /// `null`, or what could not be resolved and has been complained about.
     Nothing,
 }
 
 impl Type {
+    /// Whether it is worked out at each attempt, so that nothing can be decided by it.
+    pub(super) const fn is_late(self) -> bool {
+        matches!(self, Self::Late | Self::Bytes | Self::Secrets)
+    }
+
     /// Whether it can stand in a message as it is.
     pub(super) const fn is_printable(self) -> bool {
         !matches!(
             self,
-            Self::Root | Self::Entry | Self::Entries | Self::Rule | Self::Labels | Self::Incident
+            Self::Root
+                | Self::Entry
+                | Self::Entries
+                | Self::Rule
+                | Self::Labels
+                | Self::Incident
+                | Self::Bytes
+                | Self::Secrets
         )
     }
 
@@ -57,6 +75,9 @@ impl Type {
             Self::Time => "an instant",
             Self::Duration => "a span of time",
             Self::Truth => "true or false",
+            Self::Late => "what only an attempt can know",
+            Self::Bytes => "bytes",
+            Self::Secrets => "the receiver's secrets",
             Self::Nothing => "nothing",
         }
     }
@@ -79,6 +100,8 @@ pub(super) enum Step {
     Incident,
     /// The entry at that place in the list, from 0.
     Nth(usize),
+    /// A secret of the receiver's.
+    Secret(Box<str>),
 }
 
 /// The names of the outermost scope.
@@ -112,6 +135,12 @@ pub(super) enum Name {
     Message,
     /// When the notification was decided.
     Now,
+    /// When the attempt is made, in Unix seconds.
+    NowS,
+    /// When the attempt is made, in Unix milliseconds.
+    NowMs,
+    /// The receiver's secrets.
+    Secrets,
 }
 
 const ROOT: &[(&str, Name, Type)] = &[
@@ -131,6 +160,13 @@ const ROOT: &[(&str, Name, Type)] = &[
     ("now", Name::Now, Type::Time),
 ];
 
+/// What stands for something of the attempt; webhooks only, so not among what is known everywhere.
+const ATTEMPT: &[(&str, Name, Type)] = &[
+    ("now_s", Name::NowS, Type::Late),
+    ("now_ms", Name::NowMs, Type::Late),
+    ("secrets", Name::Secrets, Type::Secrets),
+];
+
 const INCIDENT: &[(&str, Type)] = &[
     ("since", Type::Time),
     ("duration", Type::Duration),
@@ -144,6 +180,7 @@ pub(super) fn step(from: Type, segment: &str) -> Option<(Step, Type)> {
     match from {
         Type::Root => ROOT
             .iter()
+            .chain(ATTEMPT)
             .find(|(name, ..)| *name == segment)
             .map(|&(_, name, leads_to)| (Step::Root(name), leads_to)),
         Type::Entry => {
@@ -156,6 +193,7 @@ pub(super) fn step(from: Type, segment: &str) -> Option<(Step, Type)> {
             _ => None,
         },
         Type::Labels => Some((Step::Label(segment.into()), Type::Text)),
+        Type::Secrets => Some((Step::Secret(segment.into()), Type::Late)),
         Type::Incident => INCIDENT
             .iter()
             .find(|(name, _)| *name == segment)

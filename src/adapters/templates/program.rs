@@ -4,7 +4,12 @@
 //! helper a [`Helper`], so nothing can be unknown while a message is rendered. Deliberately
 //! absent: source text; only offsets into it are kept, to place what goes wrong later.
 
-use super::{helpers::Helper, names::Step};
+use std::collections::BTreeSet;
+
+use super::{
+    helpers::Helper,
+    names::{Name, Step},
+};
 
 /// What a template does, in order.
 pub(super) type Program = Vec<Op>;
@@ -48,6 +53,55 @@ pub(super) enum Expr {
     Path { base: Base, steps: Box<[Step]> },
     /// A helper's result.
     Call { helper: Helper, args: Box<[Expr]> },
+}
+
+/// The names of the receiver's secrets that a program writes, each once.
+pub(super) fn secrets(program: &[Op]) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    paths(program, &mut |_, steps| {
+        if let [.., Step::Secret(name)] = steps {
+            found.insert(&**name);
+        }
+    });
+    found
+}
+
+/// Whether a program writes something of the message that it is for, and not only of the attempt.
+pub(super) fn reads_the_message(program: &[Op]) -> bool {
+    let mut found = false;
+    paths(program, &mut |base, steps| {
+        let of_attempt = matches!(
+            steps,
+            [Step::Root(Name::NowS | Name::NowMs)] | [Step::Root(Name::Secrets), Step::Secret(_)]
+        );
+        found |= !(base == Base::Root && of_attempt);
+    });
+    found
+}
+
+/// Calls `each` with every path of a program.
+fn paths<'p>(program: &'p [Op], each: &mut dyn FnMut(Base, &'p [Step])) {
+    for op in program {
+        match op {
+            Op::Text { .. } => {}
+            Op::Emit { expr, .. } => paths_of(expr, each),
+            Op::If { test: expr, then: one, otherwise: other, .. }
+            | Op::Each { over: expr, body: one, otherwise: other }
+            | Op::With { what: expr, body: one, otherwise: other } => {
+                paths_of(expr, each);
+                paths(one, each);
+                paths(other, each);
+            }
+        }
+    }
+}
+
+fn paths_of<'p>(expr: &'p Expr, each: &mut dyn FnMut(Base, &'p [Step])) {
+    match expr {
+        Expr::Literal(_) => {}
+        Expr::Path { base, steps } => each(*base, steps),
+        Expr::Call { args, .. } => args.iter().for_each(|arg| paths_of(arg, each)),
+    }
 }
 
 /// What a template says literally.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Map, Value, json};
 
 use super::{
-    DEFAULT, ReceiverType, TemplateProblem, Templates,
+    DEFAULT, ReceiverType, TemplateProblem, Templates, WebhookForm,
     escape::{Chat, Sink},
     form,
     language::Language,
@@ -32,6 +32,8 @@ pub struct Target {
 pub struct MessageRenderer {
     templates: Arc<Templates>,
     targets: BTreeMap<Arc<str>, Target>,
+    /// What webhooks ask for of their own, by receiver.
+    forms: BTreeMap<Arc<str>, Arc<WebhookForm>>,
 }
 
 impl MessageRenderer {
@@ -50,7 +52,18 @@ impl MessageRenderer {
                 templates.check_use(name, target.kind).err()
             })
             .collect();
-        if problems.is_empty() { Ok(Self { templates, targets }) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(Self { templates, targets, forms: BTreeMap::new() })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// The same for webhooks that ask for a form of their own, by receiver.
+    #[must_use]
+    pub fn with_forms(mut self, forms: BTreeMap<Arc<str>, Arc<WebhookForm>>) -> Self {
+        self.forms = forms;
+        self
     }
 
     fn target(&self, name: &str) -> Option<&Target> {
@@ -68,7 +81,10 @@ impl Renderer for MessageRenderer {
             return Err(RenderError(format!("there is no receiver `{}`", request.receiver)));
         };
         let name = self.template(request, target);
-        self.templates.preview(name, target.kind, request.receiver, request.context)
+        match self.forms.get(request.receiver).filter(|_| target.kind == ReceiverType::Webhook) {
+            Some(form) => self.templates.webhook(name, request.receiver, request.context, form),
+            None => self.templates.preview(name, target.kind, request.receiver, request.context),
+        }
     }
 
     fn plain(&self, request: &RenderRequest<'_>, problem: &str) -> Part {
@@ -77,7 +93,13 @@ impl Renderer for MessageRenderer {
         let name = target.map_or(DEFAULT, |target| self.template(request, target));
         let language = Language::of(name);
         if kind == ReceiverType::Webhook {
-            return plain_json(request.context, problem);
+            let plain = plain_json(request.context, problem);
+            let Some(form) = self.forms.get(request.receiver) else { return plain };
+            let (receiver, settings) = (request.receiver, &self.templates.settings);
+            // A header that can't be made is left out: this is sent because something failed.
+            return form
+                .dress(plain.clone(), receiver, request.context, settings, language)
+                .unwrap_or(plain);
         }
         let chat = if kind == ReceiverType::Slack { Chat::Slack } else { Chat::Wecom };
         form::plain(kind, &plain_text(request.context, problem, chat, language), language)

@@ -96,7 +96,7 @@ mod tests {
             }
         }
         let mut out = String::new();
-        all(&squeeze(&lint("x", source, true).unwrap())?, &mut out);
+        all(&squeeze(&lint("x", source, true, false).unwrap())?, &mut out);
         Some(out)
     }
 

@@ -1,15 +1,18 @@
 //! One compiled template and the run of it.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use super::{
     ReceiverType, Settings,
-    escape::Chat,
+    escape::{Chat, Written},
     eval::{Run, TooMuch, Trace},
     form,
     language::Language,
     lint::lint,
-    program::Program,
+    program::{self, Program},
     squeeze::squeeze,
     value::Scope,
 };
@@ -81,7 +84,8 @@ impl Compiled {
     fn program(&self) -> &Program {
         self.0.program.get_or_init(|| {
             // An unsound one would write nothing, which is an error when it is rendered.
-            let program = lint(&self.0.path, self.0.shipped, self.0.json).unwrap_or_default();
+            let program =
+                lint(&self.0.path, self.0.shipped, self.0.json, false).unwrap_or_default();
             if self.0.json { squeeze(&program).unwrap_or(program) } else { program }
         })
     }
@@ -94,6 +98,16 @@ impl Compiled {
     /// Whether its output is JSON.
     pub(super) fn is_json(&self) -> bool {
         self.0.json
+    }
+
+    /// The language of what is added to its words.
+    pub(super) fn language(&self) -> Language {
+        self.0.language
+    }
+
+    /// The names of the receiver's secrets that it writes.
+    pub(super) fn secrets(&self) -> BTreeSet<&str> {
+        program::secrets(self.program())
     }
 
     /// Renders a message as the receiver gets it.
@@ -109,8 +123,8 @@ impl Compiled {
     ) -> Result<Vec<Part>, RenderError> {
         for longest in LONGEST_TEXTS {
             match self.write(kind, receiver, context, settings, longest, None) {
-                Ok(text) => {
-                    return form::parts(kind, self.0.json, text, self.0.language)
+                Ok(written) => {
+                    return form::parts(kind, self.0.json, written, self.0.language)
                         .map_err(|problem| RenderError(format!("{}: {problem}", self.path())));
                 }
                 Err(TooMuch::Output) => {}
@@ -133,7 +147,7 @@ impl Compiled {
         settings: &Settings,
         longest: usize,
         trace: Option<&mut Trace>,
-    ) -> Result<String, TooMuch> {
+    ) -> Result<Written, TooMuch> {
         let scope = Scope {
             context,
             receiver,
@@ -141,6 +155,7 @@ impl Compiled {
             public_url: settings.public_url.as_deref(),
             language: self.0.language,
             longest,
+            stand_in: trace.is_some(),
         };
         let run = Run::new(&scope, chat(kind), self.0.json, limit::webhook::BODY);
         match trace {

@@ -3,12 +3,14 @@
 
 use super::{
     ReceiverType, Settings, TemplateProblem,
+    escape::Written,
     eval::{TooMuch, Trace},
     form,
     place::Places,
     sample::{Sample, sample_contexts},
     template::Compiled,
 };
+use crate::domain::late::stand_in;
 
 /// Tries a template for one type of receiver; the first sample that it fails on makes the problem.
 pub(super) fn run(
@@ -24,7 +26,9 @@ pub(super) fn run(
         let mut trace = Trace::new();
         let wrote = template.write(kind, "sample", context, settings, usize::MAX, Some(&mut trace));
         let output = match wrote {
-            Ok(output) => output,
+            Ok(Written::Whole(output)) => output,
+            // A trial writes stand-ins.
+            Ok(Written::Pieces(pieces)) => stand_in(&pieces),
             Err(TooMuch::Output) => return None,
             Err(TooMuch::Passes) => {
                 let message = "its `each` blocks go on too long".to_owned();

@@ -8,6 +8,7 @@ use crate::{
     domain::{
         entry::{self, Entry},
         field::Field,
+        late::Late,
     },
     ports::Context,
 };
@@ -42,6 +43,8 @@ pub(super) enum Value<'a> {
     Entry(&'a Entry),
     /// A list of entries.
     Entries(&'a [Arc<Entry>]),
+    /// What each attempt works out.
+    Late(Box<Late>),
 }
 
 /// What a template sees besides its context.
@@ -59,6 +62,8 @@ pub(super) struct Scope<'a> {
     pub language: Language,
     /// The most characters of one foreign text.
     pub longest: usize,
+    /// Whether to write stand-ins for what only an attempt can know, so that the whole can be tried.
+    pub stand_in: bool,
 }
 
 impl<'a> Scope<'a> {
@@ -73,6 +78,7 @@ impl<'a> Scope<'a> {
                 Some(text) => Value::Lines(Cow::Borrowed(text)),
                 None => Value::Absent,
             },
+            (Step::Secret(name), _) => Value::Late(Box::new(Late::Secret(name.clone()))),
             (Step::Nth(index), Value::Entries(entries)) => match entries.get(*index) {
                 Some(entry) => Value::Entry(entry),
                 None => Value::Absent,
@@ -107,6 +113,10 @@ impl<'a> Scope<'a> {
                 None => Value::Absent,
             },
             Name::Now => Value::Time(context.now),
+            Name::NowS => Value::Late(Box::new(Late::NowS)),
+            Name::NowMs => Value::Late(Box::new(Late::NowMs)),
+            // Only its secrets can be named.
+            Name::Secrets => Value::Absent,
         }
     }
 }
@@ -153,7 +163,7 @@ impl<'a> Value<'a> {
             Self::Text(text) | Self::Lines(text) => !text.is_empty(),
             Self::Labels => !scope.context.labels.is_empty(),
             Self::Entries(entries) => !entries.is_empty(),
-            Self::Time(_) | Self::Root | Self::Rule | Self::Entry(_) => true,
+            Self::Time(_) | Self::Root | Self::Rule | Self::Entry(_) | Self::Late(_) => true,
         }
     }
 

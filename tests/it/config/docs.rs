@@ -28,6 +28,7 @@ fn documented(name: &str) -> Option<String> {
         "TENCENTCLOUD_SECRET_ID" | "TENCENTCLOUD_SECRET_KEY" => "from-the-environment",
         "WECOM_KEY" => "693axxx6-7aoc-4bc4-97a0-0ec2sifa5aaa",
         "SLACK_URL" => "https://hooks.slack.com/services/T1/B1/x",
+        "HOOK_SECRET" => "SECxxx",
         "WHSEC" => "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         _ => return None,
     };
@@ -102,7 +103,11 @@ fn the_rules_page_passes_check() {
 
 #[test]
 fn the_other_pages_examples_pass_check() {
-    for (path, receiver) in [("docs/sources.md", "dev-slack"), ("docs/delivery.md", "ops-wecom")] {
+    for (path, receiver) in [
+        ("docs/sources.md", "dev-slack"),
+        ("docs/delivery.md", "ops-wecom"),
+        ("docs/webhook.md", "hook"),
+    ] {
         for block in blocks(path) {
             let problems = problems_of(&block, &ONE_RULE.replace("REPLACED", receiver));
             assert!(problems.is_empty(), "{path}\n{block}\n{}", shown(&problems));

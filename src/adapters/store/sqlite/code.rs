@@ -119,13 +119,14 @@ impl Coded for HeldBy {
 
 impl Coded for PayloadFormat {
     fn all() -> &'static [Self] {
-        &[Self::Json, Self::Text]
+        &[Self::Json, Self::Text, Self::Late]
     }
 
     fn code(self) -> i64 {
         match self {
             Self::Json => 0,
             Self::Text => 1,
+            Self::Late => 2,
         }
     }
 }

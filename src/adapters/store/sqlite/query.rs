@@ -227,7 +227,7 @@ pub(super) fn notification(conn: &Connection, id: NotificationId) -> Outcome<Opt
 
 fn attempts(conn: &Connection, seq: i64) -> Outcome<Vec<AttemptView>> {
     let mut find = conn.prepare_cached(
-        "SELECT number, started_at, took_ms, outcome FROM attempts WHERE message = ?1
+        "SELECT number, started_at, took_ms, outcome, captured FROM attempts WHERE message = ?1
          ORDER BY number",
     )?;
     let mut rows = find.query([seq])?;
@@ -238,6 +238,10 @@ fn attempts(conn: &Connection, seq: i64) -> Outcome<Vec<AttemptView>> {
             started_at: instant(row.get(1)?)?,
             took_ms: row.get::<_, i64>(2)?.max(0) as u64,
             outcome: serde_json::from_str(&row.get::<_, String>(3)?)?,
+            captured: row
+                .get::<_, Option<String>>(4)?
+                .map(|captured| serde_json::from_str(&captured))
+                .transpose()?,
         });
     }
     Ok(attempts)
@@ -255,6 +259,7 @@ fn attempt_in_row(row: &SqlRow<'_>, view: &NotificationView) -> Outcome<Option<A
         started_at: instant(started)?,
         took_ms: (ended - started).max(0) as u64,
         outcome,
+        captured: None,
     }))
 }
 

@@ -3,12 +3,12 @@
 //! One module a receiver type. Deliberately absent: what templates say, and sending.
 
 mod slack;
-mod webhook;
+pub(super) mod webhook;
 mod wecom;
 
 use serde_json::Value;
 
-use super::{ReceiverType, language::Language};
+use super::{ReceiverType, escape::Written, language::Language};
 use crate::{
     domain::limit::Unit,
     ports::{Part, Payload, PayloadFormat},
@@ -44,9 +44,14 @@ impl From<serde_json::Error> for NotJson {
 pub(super) fn parts(
     kind: ReceiverType,
     json: bool,
-    text: String,
+    written: Written,
     language: Language,
 ) -> Result<Vec<Part>, String> {
+    let text = match written {
+        Written::Whole(text) => text,
+        // Only templates of webhooks alone may leave something to the attempt.
+        Written::Pieces(pieces) => return webhook::from_pieces(json, pieces),
+    };
     if text.trim().is_empty() {
         return Err("the template wrote nothing".to_owned());
     }
@@ -96,7 +101,7 @@ pub fn usage(kind: ReceiverType, part: &Part) -> Vec<Usage> {
     match kind {
         ReceiverType::Slack => slack::usage(&part.payload.body),
         ReceiverType::Wecom => wecom::usage(&part.payload.body),
-        ReceiverType::Webhook => webhook::usage(&part.payload.body),
+        ReceiverType::Webhook => webhook::usage(&part.payload),
     }
 }
 
@@ -115,7 +120,7 @@ fn numbered(index: usize, of: usize) -> String {
 
 /// Pieces of a text with their visible numbers: the first carries it at its end, so that what is
 /// seen first is the title, the others at their beginning. Adds at most 8 to a piece.
-fn number_all(pieces: Vec<String>) -> Vec<String> {
+pub(super) fn number_all(pieces: Vec<String>) -> Vec<String> {
     let of = pieces.len();
     if of < 2 {
         return pieces;

@@ -1,13 +1,33 @@
-//! The generic webhook's form: any JSON, or any text.
+//! The generic webhook's form: any JSON, or any text, with or without pieces that each attempt fills
+//! in.
 
 use serde::de::IgnoredAny;
 
-use super::{NotJson, Part, PayloadFormat, Usage, part};
-use crate::domain::limit::webhook::{BODY, UNIT};
+use super::{NotJson, Part, Payload, PayloadFormat, Usage, part};
+use crate::domain::{
+    late::{LateMessage, Piece, stand_in},
+    limit::webhook::{BODY, UNIT},
+};
 
 pub(super) fn from_json(text: String) -> Result<Vec<Part>, String> {
     check(&text).map_err(|problem| problem.message)?;
     Ok(vec![part(PayloadFormat::Json, text)])
+}
+
+/// A message whose attempts have something to fill in.
+pub(super) fn from_pieces(json: bool, body: Vec<Piece>) -> Result<Vec<Part>, String> {
+    let whole = stand_in(&body);
+    if json {
+        check(&whole).map_err(|problem| problem.message)?;
+    } else if whole.trim().is_empty() {
+        return Err("the template wrote nothing".to_owned());
+    }
+    Ok(vec![late_part(&LateMessage { json, body, ..Default::default() })])
+}
+
+/// A message in its queued form.
+pub(in super::super) fn late_part(message: &LateMessage) -> Part {
+    part(PayloadFormat::Late, message.to_json())
 }
 
 pub(super) fn check(text: &str) -> Result<(), NotJson> {
@@ -15,6 +35,11 @@ pub(super) fn check(text: &str) -> Result<(), NotJson> {
     Ok(())
 }
 
-pub(super) fn usage(body: &str) -> Vec<Usage> {
-    vec![Usage { what: "body", used: UNIT.measure(body), allowed: BODY, unit: Some(UNIT) }]
+pub(super) fn usage(payload: &Payload) -> Vec<Usage> {
+    let used = match payload.format {
+        PayloadFormat::Json | PayloadFormat::Text => UNIT.measure(&payload.body),
+        PayloadFormat::Late => LateMessage::parse(&payload.body)
+            .map_or(0, |message| UNIT.measure(&stand_in(&message.body))),
+    };
+    vec![Usage { what: "body", used, allowed: BODY, unit: Some(UNIT) }]
 }

@@ -83,6 +83,11 @@ impl Linter<'_> {
                 None => (Base::Root, Type::Root),
             }
         };
+        let (base, from) = match named {
+            // Names that are used like helpers, which stand anywhere.
+            ["now_s" | "now_ms"] if ups == 0 => (Base::Root, Type::Root),
+            _ => (base, from),
+        };
         let mut steps = Vec::with_capacity(rest.len());
         let mut leads_to = from;
         for segment in rest {
@@ -90,6 +95,10 @@ impl Linter<'_> {
                 self.unknown_name(leads_to, segment, raw, at);
                 return NOTHING;
             };
+            if next.is_late() && !self.late {
+                self.webhooks_only(segment, at);
+                return NOTHING;
+            }
             steps.push(step);
             leads_to = next;
         }
