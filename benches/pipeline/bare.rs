@@ -140,6 +140,7 @@ impl Loop {
                 plain: false,
                 created_at: now,
                 payload,
+                earlier: None,
             }
         };
         intents.map(message).collect()

@@ -207,7 +207,9 @@ receivers:
     template: default-zh
   dev-slack:
     slack:
-      webhook_url: {}
+      token: {}
+      channel: {}
+      api_url: {}
 rules: [rules.yaml]
 api:
   listen: 127.0.0.1:0
@@ -218,7 +220,9 @@ api:
         repos.concat(),
         wall.wecom_key(),
         wall.wecom_base_url(),
-        wall.slack_webhook_url(),
+        wall.slack_token(),
+        wall.slack_channel(),
+        wall.slack_api_url(),
     );
     fs::write(folder.join("triggerbell.yaml"), config)?;
     fs::write(folder.join("rules.yaml"), RULES)

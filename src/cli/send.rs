@@ -86,6 +86,7 @@ pub async fn run(args: &SendArgs, files: &Files) -> Result<Exit, Failure> {
             plain: false,
             created_at: now,
             payload: part.payload,
+            earlier: None,
         };
         let outcome = notifier.send(&delivery, Timestamp::now()).await;
         exit = said(&args.receiver, &delivery.id, &outcome)?;

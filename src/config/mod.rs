@@ -7,6 +7,7 @@
 //! that runs.
 
 mod answers;
+mod chat;
 mod environment;
 mod locate;
 mod misread;

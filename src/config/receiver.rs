@@ -6,16 +6,14 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{
-    values::{Shown, pace, path, require_secret, seconds, secret},
+    chat,
+    values::{Shown, pace, path, seconds, secret},
     webhook::{self, webhook},
 };
 use crate::{
     adapters::{
         http::ClientSettings,
-        receivers::{
-            self, AddressGuard, HttpSettings, Kind, SettingError, Settings, SlackSettings,
-            WecomSettings,
-        },
+        receivers::{self, AddressGuard, HttpSettings, Kind, SettingError, Settings},
         templates::WebhookForm,
     },
     document::{Code, Entry, MapReader, Place, Problem, Value, nearest},
@@ -223,16 +221,17 @@ fn settings(kind: &Kind, value: Value<'_>, folder: &Path) -> Read {
     }
     let mut map = value.map()?.private();
     let read = match kind.name {
-        "slack" => slack(&mut map, folder).map(|settings| (settings, None)),
-        "wecom" => wecom(&mut map, folder).map(|settings| (settings, None)),
+        "slack" => chat::slack(&mut map, folder).map(|settings| (settings, None)),
+        "wecom" => chat::wecom(&mut map, folder).map(|settings| (settings, None)),
         _ => webhook(&mut map, folder).map(webhook::shared),
     };
     let guard = guard(&mut map);
     if let Some((settings, _)) = &read
         && settings.sends_in_clear()
     {
-        let key = ["url", "url_file", "webhook_url", "webhook_url_file", "base_url", "key"];
-        let place = key.iter().find_map(|key| map.place_of(key)).map(|(_, value)| value.place());
+        let keys =
+            ["url", "url_file", "webhook_url", "webhook_url_file", "api_url", "base_url", "key"];
+        let place = keys.iter().find_map(|key| map.place_of(key)).map(|(_, value)| value.place());
         let place = place.unwrap_or_else(|| value.place());
         let message =
             format!("`{}` is reached over plain http, which can be read on the way", kind.name);
@@ -242,35 +241,6 @@ fn settings(kind: &Kind, value: Value<'_>, folder: &Path) -> Read {
     map.finish(&format!("keys of {}", kind.name));
     let (settings, form) = read?;
     Some((settings, form, guard))
-}
-
-fn slack(map: &mut MapReader<'_>, folder: &Path) -> Option<Arc<dyn Settings>> {
-    map.not_yet("token");
-    map.not_yet("token_file");
-    map.not_yet("channel");
-    let url = if map.has("token") || map.has("token_file") {
-        secret(map, "webhook_url", "webhook_url_file", folder)
-    } else {
-        require_secret(map, "webhook_url", "webhook_url_file", folder)
-    };
-    let settings = SlackSettings::new(url?);
-    settings.map(|settings| Arc::new(settings) as _).map_err(|error| refused(map, error)).ok()
-}
-
-fn wecom(map: &mut MapReader<'_>, folder: &Path) -> Option<Arc<dyn Settings>> {
-    for key in ["corpid", "corpsecret", "corpsecret_file", "agentid", "touser", "toparty", "totag"]
-    {
-        map.not_yet(key);
-    }
-    let key = if map.has("corpid") {
-        secret(map, "key", "key_file", folder)
-    } else {
-        require_secret(map, "key", "key_file", folder)
-    };
-    let base = map.get("base_url");
-    let base_url = base.and_then(|value| value.text_as("a URL"));
-    let settings = WecomSettings::new(key?, base_url);
-    settings.map(|settings| Arc::new(settings) as _).map_err(|error| refused(map, error)).ok()
 }
 
 fn guard(map: &mut MapReader<'_>) -> AddressGuard {

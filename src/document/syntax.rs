@@ -320,7 +320,8 @@ impl<'a> Scene<'a> {
         if open.start as usize >= self.start {
             return None;
         }
-        let bracket = &self.text[open.range()];
+        // The reader's own count of columns may lead astray after a wide character.
+        let bracket = self.text.get(open.range()).filter(|it| matches!(*it, "{" | "["))?;
         let close = if bracket == "{" { '}' } else { ']' };
         let here = Place { file: Arc::clone(self.file), span: self.here() };
         let problem = Problem::new(Code::Syntax, format!("this `{bracket}` is never closed"))

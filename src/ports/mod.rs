@@ -16,7 +16,7 @@ pub use control::{
     Alarm, AlarmKind, Control, ControlError, LaneStatus, Readiness, RepoStatus, RuleStatus,
     SourceState, SourceStatus, Status,
 };
-pub use notifier::{Delivery, Notifier};
+pub use notifier::{Delivery, Earlier, Follow, Notifier};
 pub use observer::{Event, Observer};
 pub use renderer::{Context, Part, Payload, PayloadFormat, RenderError, RenderRequest, Renderer};
 pub use source::{Page, PageRequest, Rejected, Source, SourceError, SourceErrorKind};

@@ -47,4 +47,25 @@ pub struct Delivery {
     pub created_at: Timestamp,
     /// What to send.
     pub payload: Payload,
+    /// An earlier message that this one follows; receivers that know no threads and edits send it
+    /// like any other.
+    pub earlier: Option<Earlier>,
+}
+
+/// A message that was delivered before, and what this one is to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// What the earlier one's [`Outcome::captured`] holds.
+    pub captured: serde_json::Value,
+    /// What is to be done.
+    pub follow: Follow,
+}
+
+/// How a message follows an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follow {
+    /// It goes into the earlier one's thread.
+    Thread,
+    /// It takes the earlier one's place.
+    Update,
 }

@@ -3,8 +3,8 @@
 //! Three parts, none with any global state, so that several live in one process:
 //! - [`World`] holds the trigger logs; [`Registry`] serves them, signed, in both generations of
 //!   the API, and fails on request ([`FAULTS`]); [`Feed`] pushes images into the world.
-//! - [`Wall`] plays Slack's incoming webhooks, WeCom's group robots and any webhook, and shows in
-//!   a browser what people would see, beside what the trigger log said.
+//! - [`Wall`] plays Slack's incoming webhooks and apps, WeCom's group robots and apps, and any
+//!   webhook, and shows in a browser what people would see, beside what the trigger log said.
 //! - [`Demo`] is both at once, with a feed between: everything that the `demo` command needs but
 //!   the service itself.
 //!
@@ -54,5 +54,5 @@ pub use faults::{FAULTS, Fault, FaultChance, Faults};
 pub use feed::{Feed, Rate};
 pub use registry::{Credentials, Registry, RegistrySettings};
 pub use serve::Now;
-pub use wall::{Channel, ServiceCounts, Wall, WallCounts, WallMessage, WallSettings};
+pub use wall::{Channel, Place, ServiceCounts, Wall, WallCounts, WallMessage, WallSettings};
 pub use world::{Counts, RowRef, World};

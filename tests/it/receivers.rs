@@ -6,7 +6,9 @@ mod bounds;
 mod configured;
 mod fake;
 mod secrets;
+mod slack_api;
 mod webhook;
+mod wecom_app;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -15,8 +17,8 @@ use triggerbell::{
     adapters::{
         http::ClientSettings,
         receivers::{
-            HttpSettings, KINDS, Settings, SlackSettings, WebhookOptions, WebhookSettings,
-            WecomSettings, Wires,
+            HttpSettings, KINDS, Recipients, Settings, SlackApiSettings, SlackSettings,
+            WebhookOptions, WebhookSettings, WecomApp, WecomAppSettings, WecomSettings, Wires,
         },
         secret::Secret,
     },
@@ -32,6 +34,8 @@ const SIGNING_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// A type under test.
 #[derive(Clone, Copy)]
 struct Fixture {
+    /// The type, and which of its ways where it has two.
+    name: &'static str,
     kind: &'static str,
     /// Its settings for a far side at this base URL (`http://127.0.0.1:1234`), with a secret in
     /// every place where one can stand.
@@ -44,9 +48,10 @@ struct Fixture {
     secrets: &'static [&'static str],
 }
 
-/// Every type in the registry, in its order.
-const FIXTURES: [Fixture; 3] = [
+/// Every type in the registry, in its order, in each of its ways.
+const FIXTURES: [Fixture; 5] = [
     Fixture {
+        name: "slack",
         kind: "slack",
         settings: |base| {
             let url = format!("{base}/services/T0SECRET/B0SECRET/x0SECRETx");
@@ -57,6 +62,18 @@ const FIXTURES: [Fixture; 3] = [
         secrets: &["T0SECRET", "B0SECRET", "x0SECRETx"],
     },
     Fixture {
+        name: "slack_api",
+        kind: "slack",
+        settings: |base| {
+            let token = Secret::inline("xoxb-0SECRET-TOKEN0");
+            Arc::new(SlackApiSettings::new(token, "C0123456789", Some(base)).unwrap())
+        },
+        accepts: r#"{"ok":true,"channel":"C0123456789","ts":"1503435956.000247"}"#,
+        refuses_all: (200, r#"{"ok":false,"error":"invalid_auth"}"#),
+        secrets: &["xoxb-0SECRET-TOKEN0"],
+    },
+    Fixture {
+        name: "wecom",
         kind: "wecom",
         settings: |base| {
             let key = Secret::inline("693a91f6-KEYSECRET");
@@ -73,6 +90,25 @@ const FIXTURES: [Fixture; 3] = [
         ],
     },
     Fixture {
+        name: "wecom_app",
+        kind: "wecom",
+        settings: |base| {
+            let base = base.replace("://", "://USERSECRET:PASSSECRET@");
+            let secret = Secret::inline("corpSECRET-0123456789_abc");
+            Arc::new(WecomAppSettings::new(wecom_app(secret), everybody(), Some(&base)).unwrap())
+        },
+        accepts: r#"{"errcode":0,"errmsg":"ok"}"#,
+        refuses_all: (200, r#"{"errcode":60020,"errmsg":"not allow to access from your ip"}"#),
+        // The token that the far side grants holds the secret that it was asked with.
+        secrets: &[
+            "corpSECRET-0123456789_abc",
+            "USERSECRET",
+            "PASSSECRET",
+            "VVNFUlNFQ1JFVDpQQVNTU0VDUkVU",
+        ],
+    },
+    Fixture {
+        name: "webhook",
         kind: "webhook",
         settings: |base| {
             let url =
@@ -109,8 +145,16 @@ impl Fixture {
     }
 }
 
-fn fixture(kind: &str) -> Fixture {
-    FIXTURES.into_iter().find(|fixture| fixture.kind == kind).unwrap()
+fn fixture(name: &str) -> Fixture {
+    FIXTURES.into_iter().find(|fixture| fixture.name == name).unwrap()
+}
+
+fn wecom_app(secret: Secret) -> WecomApp {
+    WecomApp { corpid: "ww0123456789abcdef".to_owned(), secret, agentid: 1_000_002 }
+}
+
+fn everybody() -> Recipients {
+    Recipients { users: vec!["@all".to_owned()], ..Default::default() }
 }
 
 fn open(settings: &dyn Settings, http: &HttpSettings) -> Arc<dyn Notifier> {
@@ -149,6 +193,7 @@ fn delivery(body: &str) -> Delivery {
         plain: false,
         created_at: now(),
         payload: Payload { format: PayloadFormat::Json, body: body.to_owned() },
+        earlier: None,
     }
 }
 
@@ -179,7 +224,9 @@ fn assert_outcome(outcome: &Outcome, class: Class, flags: &[Flag], what: &str) {
 #[test]
 fn every_type_in_the_registry_is_under_test() {
     let registered: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
-    assert_eq!(registered, FIXTURES.map(|fixture| fixture.kind));
+    let mut tested = FIXTURES.map(|fixture| fixture.kind).to_vec();
+    tested.dedup();
+    assert_eq!(registered, tested);
     for fixture in FIXTURES {
         let settings = (fixture.settings)("http://127.0.0.1:1");
         assert_eq!(settings.kind().name, fixture.kind);

@@ -4,7 +4,7 @@
 //! A refusal that a person must act upon may be one that a person has acted upon: secrets that
 //! stand in files are read again, and if they changed the message is only late, not refused.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -80,6 +80,29 @@ pub(super) trait Protocol: fmt::Debug + Clone + Send + Sync + 'static {
 
     /// What an answer means. Pure.
     fn classify(&self, answer: &Answer<'_>, delivery: &Delivery, now: Timestamp) -> Outcome;
+
+    /// Makes the attempt: one request, and what its answer means. A type that has to ask for
+    /// something first, or that knows another way, makes several.
+    fn attempt(
+        &self,
+        wire: &Wire,
+        target: &Target,
+        delivery: &Delivery,
+        now: Timestamp,
+    ) -> impl Future<Output = Outcome> + Send {
+        async move {
+            match self.outgoing(target, delivery, now) {
+                Ok(mut outgoing) => match wire.exchange(target, &mut outgoing).await {
+                    Ok(answer) => self.classify(&answer, delivery, now),
+                    Err(failure) => failed(Self::KIND.name, &failure),
+                },
+                Err(Unsendable { scope, text }) => {
+                    let detail = format!("{} was not sent to: {text}", Self::KIND.name);
+                    Outcome::new(Class::Permanent(scope), None, detail)
+                }
+            }
+        }
+    }
 }
 
 impl<P: Protocol> Settings for P {
@@ -117,16 +140,7 @@ impl<P: Protocol> Notifier for Receiver<P> {
 
     async fn send(&self, delivery: &Delivery, now: Timestamp) -> Outcome {
         let target = self.target.load_full();
-        let mut outcome = match self.protocol.outgoing(&target, delivery, now) {
-            Ok(mut outgoing) => match self.wire.exchange(&target, &mut outgoing).await {
-                Ok(answer) => self.protocol.classify(&answer, delivery, now),
-                Err(failure) => failed(P::KIND.name, &failure),
-            },
-            Err(Unsendable { scope, text }) => {
-                let detail = format!("{} was not sent to: {text}", P::KIND.name);
-                Outcome::new(Class::Permanent(scope), None, detail)
-            }
-        };
+        let mut outcome = self.protocol.attempt(&self.wire, &target, delivery, now).await;
         if outcome.class == Class::Permanent(Scope::Endpoint) {
             outcome = self.after_refusal(&target, outcome).await;
         }
@@ -178,7 +192,7 @@ impl<P: Protocol> Receiver<P> {
 }
 
 /// The outcome of a request that got no answer.
-fn failed(kind: &str, failure: &Failure) -> Outcome {
+pub(super) fn failed(kind: &str, failure: &Failure) -> Outcome {
     let text = &failure.text;
     let later = Class::Retry { after: None };
     match failure.kind {

@@ -17,6 +17,7 @@ use super::{
     guard::{AddressGuard, Forbidden, GuardedResolver},
     scrub::{self, Scrubber},
     signature::SigningKey,
+    wecom_token::Tokens,
 };
 use crate::adapters::{
     http::{ClientError, ClientSettings, client_with, describe},
@@ -45,6 +46,7 @@ pub struct Wire {
     guard: AddressGuard,
     timeout: Duration,
     proxy: Option<Secret>,
+    tokens: Tokens,
 }
 
 /// What tells two wires apart: connect limit, limit, authorities, idle connections, guard.
@@ -52,8 +54,13 @@ type WireKey = (Duration, Duration, Option<PathBuf>, usize, AddressGuard);
 
 /// Wires by their settings: receivers that are reached in the same way share connections and
 /// trusted roots, which are the larger part of a wire's memory.
+///
+/// All wires share the access tokens, so that receivers of one app have one token between them.
 #[derive(Debug, Default)]
-pub struct Wires(Vec<(WireKey, Wire)>);
+pub struct Wires {
+    made: Vec<(WireKey, Wire)>,
+    tokens: Tokens,
+}
 
 impl Wires {
     /// The wire of these settings, built at their first use. One with a proxy is never shared.
@@ -62,7 +69,7 @@ impl Wires {
     /// As [`crate::adapters::http::client`].
     pub fn wire(&mut self, settings: &HttpSettings) -> Result<Wire, ClientError> {
         if settings.client.proxy.is_some() {
-            return Wire::new(settings);
+            return Wire::new(settings, self.tokens.clone());
         }
         let client = &settings.client;
         let key = (
@@ -72,17 +79,17 @@ impl Wires {
             client.idle_per_host,
             settings.guard,
         );
-        if let Some((_, wire)) = self.0.iter().find(|(known, _)| *known == key) {
+        if let Some((_, wire)) = self.made.iter().find(|(known, _)| *known == key) {
             return Ok(wire.clone());
         }
-        let wire = Wire::new(settings)?;
-        self.0.push((key, wire.clone()));
+        let wire = Wire::new(settings, self.tokens.clone())?;
+        self.made.push((key, wire.clone()));
         Ok(wire)
     }
 }
 
 impl Wire {
-    fn new(settings: &HttpSettings) -> Result<Self, ClientError> {
+    fn new(settings: &HttpSettings, tokens: Tokens) -> Result<Self, ClientError> {
         let guard = settings.guard;
         let timeout = settings.client.timeout;
         // Always the shorter of the two, so that a connection that never came about is told from a
@@ -90,7 +97,12 @@ impl Wire {
         let connect_timeout = settings.client.connect_timeout.min(timeout.mul_f64(0.9));
         let client = ClientSettings { connect_timeout, ..settings.client.clone() };
         let client = client_with(&client, |builder| builder.dns_resolver(GuardedResolver(guard)))?;
-        Ok(Self { client, guard, timeout, proxy: settings.client.proxy.clone() })
+        Ok(Self { client, guard, timeout, proxy: settings.client.proxy.clone(), tokens })
+    }
+
+    /// The access tokens of apps.
+    pub(super) const fn tokens(&self) -> &Tokens {
+        &self.tokens
     }
 
     /// Makes a target know the wire's own secrets too: a proxy's answers may repeat them.
@@ -202,6 +214,8 @@ pub(super) struct Target {
     pub(super) keys: Vec<SigningKey>,
     /// What formulas can name; empty for all but a webhook that has such.
     pub(super) secrets: BTreeMap<Box<str>, String>,
+    /// Where a token is asked for first; none for all but an app of WeCom's.
+    pub(super) token_url: Option<Url>,
     /// Knows the secrets of the above.
     pub(super) scrub: Scrubber,
 }
@@ -231,8 +245,29 @@ impl Target {
             headers,
             keys: Vec::new(),
             secrets: BTreeMap::new(),
+            token_url: None,
             scrub,
         }
+    }
+
+    /// Where a token is asked for: another method and address of the same host, under the same
+    /// headers. The target itself where it has none.
+    pub(super) fn of_token(&self) -> Self {
+        Self {
+            method: Method::GET,
+            literal: self.literal,
+            url: self.token_url.as_ref().unwrap_or(&self.url).clone(),
+            headers: self.headers.clone(),
+            keys: Vec::new(),
+            secrets: BTreeMap::new(),
+            token_url: None,
+            scrub: self.scrub.clone(),
+        }
+    }
+
+    /// Where it leads.
+    pub(super) const fn url(&self) -> &Url {
+        &self.url
     }
 
     /// Whether it is reached over plain `http` and is not this machine.

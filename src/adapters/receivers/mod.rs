@@ -1,13 +1,15 @@
 //! Receivers: Slack, WeCom and any webhook (`docs/receivers.md`).
 //!
-//! A type of receiver is one file: its settings, which are checked when they are made, the body it
-//! sends, and a table that reads its answers. Everything that the types share is here beside
+//! A way to send is one file: its settings, which are checked when they are made, the body it
+//! sends, and a table that reads its answers. A type has one way, or two: Slack's webhooks and apps,
+//! WeCom's robots and apps. Everything that the types share is here beside
 //! them: the attempt itself (`attempt`), HTTP with bounds (`http`), which addresses may be dialled
 //! (`guard`), what may be repeated of an answer (`scrub`), signatures (`signature`). A new type is
 //! a file and a line in [`KINDS`].
 //!
 //! Deliberately absent: what follows an attempt. Retries, pace, order and closed lanes are the
-//! engine's; nothing here waits, counts or remembers, apart from a secret that was read again.
+//! engine's; nothing here waits, counts or remembers, apart from a secret that was read again and
+//! the access tokens of WeCom's apps (`wecom_token`).
 
 mod answers;
 mod attempt;
@@ -22,6 +24,9 @@ mod slack_api;
 mod status;
 mod webhook;
 mod wecom;
+mod wecom_answer;
+mod wecom_app;
+mod wecom_token;
 
 use std::{fmt, sync::Arc};
 
@@ -30,9 +35,11 @@ pub use guard::AddressGuard;
 pub use http::{HttpSettings, Wire, Wires};
 pub use predicate::{Branch, Pointer, PointerError, Predicate, Subject, Test, Wait, Want};
 pub use slack::SlackSettings;
+pub use slack_api::SlackApiSettings;
 pub use status::{StatusPolicy, StatusSet};
 pub use webhook::{WebhookOptions, WebhookSettings};
 pub use wecom::WecomSettings;
+pub use wecom_app::{Recipients, WecomApp, WecomAppSettings};
 
 use crate::{domain::pace::Pace, ports::Notifier};
 

@@ -1,8 +1,8 @@
 //! Slack's incoming webhooks.
 //!
 //! HTTP 200 proves nothing here: delivered is 200 with the body `ok`. Refusals are short words in
-//! the body. Deliberately absent: the Web API with a bot token, threads and edits (an incoming
-//! webhook's answer names no message).
+//! the body. Deliberately absent: threads and edits, since an incoming webhook's answer names no
+//! message; `slack_api` does them.
 
 use std::time::Duration;
 
@@ -213,7 +213,7 @@ fn body_retry_after(body: &[u8]) -> Option<Duration> {
 
 /// The message without what Slack could not show: its text alone, taken from the blocks where it
 /// has none.
-fn plain_form(body: &str) -> String {
+pub(super) fn plain_form(body: &str) -> String {
     let mut message = match serde_json::from_str(body) {
         Ok(Value::Object(message)) => message,
         _ => return json!({ "text": body }).to_string(),

@@ -1,22 +1,328 @@
-//! What the answers of Slack's Web API mean (`chat.postMessage`, `chat.update`).
+//! Slack's Web API with a bot token: messages into a channel (`chat.postMessage`), into a thread,
+//! and in place of an earlier one (`chat.update`).
 //!
-//! Deliberately absent, so far: the receiver that calls it. The table is here since its answers are
-//! known, and since it must agree with the incoming webhook's beside it.
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the receiver with a bot token is not built yet")
-)]
+//! Everything is said in the body, behind HTTP 200. A delivered message's `ts` and `channel` are
+//! kept, and whoever is given them can follow it. An earlier message that can't be followed any
+//! more makes a new one, in the same attempt: it is better told twice than not. Deliberately
+//! absent: which message follows which, which is decided before.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
+use bytes::Bytes;
 use jiff::Timestamp;
+use reqwest::{
+    Method, Url,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
+};
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use super::{
-    http::Answer,
+    Kind, SettingError,
+    attempt::{Protocol, failed},
+    http::{Answer, Outgoing, Target, Wire},
+    slack,
     status::{Refusal, StatusPolicy, throttled},
 };
-use crate::domain::outcome::{Class, Outcome};
+use crate::{
+    adapters::secret::Secret,
+    domain::outcome::{Class, Flag, Outcome},
+    ports::{Delivery, Earlier, Follow, PayloadFormat},
+};
+
+/// Incoming webhooks and apps are one type to whoever configures them.
+const KIND: Kind = slack::KIND;
+
+const API: &str = "https://slack.com/api";
+const POST: &str = "chat.postMessage";
+const UPDATE: &str = "chat.update";
+
+/// Without a charset Slack takes the message and warns.
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// The longest id of a message or a channel that is kept.
+const ID_BYTES: usize = 64;
+
+/// An app in a channel.
+#[derive(Clone)]
+pub struct SlackApiSettings {
+    token: Secret,
+    channel: String,
+    api: Url,
+}
+
+impl SlackApiSettings {
+    /// Settings for a bot token and a channel, by id (`C…`) or by name (`#deploys`). `api_url` is
+    /// where the API is, where it is not Slack's own.
+    ///
+    /// # Errors
+    /// Everything that is malformed.
+    pub fn new(
+        token: Secret,
+        channel: &str,
+        api_url: Option<&str>,
+    ) -> Result<Self, Vec<SettingError>> {
+        let channel = checked_channel(channel);
+        let api = api_base(api_url.unwrap_or(API));
+        let sound = token.expose(|token| bearer(token).map(drop));
+        match (sound, channel, api) {
+            (Ok(()), Ok(channel), Ok(api)) => Ok(Self { token, channel, api }),
+            (token, channel, api) => {
+                Err([token.err(), channel.err(), api.err()].into_iter().flatten().collect())
+            }
+        }
+    }
+
+    /// The address of a method.
+    fn method(&self, name: &str) -> Url {
+        let mut url = self.api.clone();
+        url.set_path(&format!("{}/{name}", self.api.path().trim_end_matches('/')));
+        url
+    }
+
+    /// The message as a new one in the channel.
+    fn message(&self, delivery: &Delivery) -> Map<String, Value> {
+        let body = &delivery.payload.body;
+        let plain;
+        let body = match delivery.payload.format {
+            PayloadFormat::Json if delivery.plain => {
+                plain = slack::plain_form(body);
+                &plain
+            }
+            _ => body,
+        };
+        let mut message = match (delivery.payload.format, serde_json::from_str(body)) {
+            (PayloadFormat::Json, Ok(Value::Object(message))) => message,
+            _ => Map::from_iter([("text".to_owned(), json!(body))]),
+        };
+        message.insert("channel".to_owned(), json!(self.channel));
+        message
+    }
+
+    /// Asks a method; with the outcome goes the word of a refusal.
+    async fn call(
+        &self,
+        wire: &Wire,
+        target: &Target,
+        method: &str,
+        message: &Map<String, Value>,
+        now: Timestamp,
+    ) -> (Outcome, Option<String>) {
+        let at = Some((self.method(method), target.scrub.clone()));
+        let mut headers = target.headers.clone();
+        headers.insert(CONTENT_TYPE, JSON);
+        let mut outgoing = Outgoing { at, headers, body: bytes(message) };
+        match wire.exchange(target, &mut outgoing).await {
+            Ok(answer) => (classify(&answer, now), Said::read(&answer).map(|said| said.error)),
+            Err(failure) => (failed(KIND.name, &failure), None),
+        }
+    }
+}
+
+impl fmt::Debug for SlackApiSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The path to a proxy may be a secret.
+        f.debug_struct("SlackApiSettings")
+            .field("token", &self.token)
+            .field("channel", &self.channel)
+            .field("host", &self.api.host_str())
+            .finish()
+    }
+}
+
+impl Protocol for SlackApiSettings {
+    const KIND: &'static Kind = &KIND;
+
+    fn secrets(&self) -> Vec<&Secret> {
+        vec![&self.token]
+    }
+
+    fn target(&self) -> Result<Target, SettingError> {
+        let public = ["api", POST, UPDATE];
+        let mut target = Target::new(Method::POST, self.method(POST), &public);
+        let value = self.token.expose(|token| {
+            target.scrub.hide(token);
+            bearer(token)
+        })?;
+        target.headers.insert(AUTHORIZATION, value);
+        Ok(target)
+    }
+
+    fn body(&self, delivery: &Delivery) -> Bytes {
+        bytes(&self.message(delivery))
+    }
+
+    fn dress(
+        &self,
+        _target: &Target,
+        _delivery: &Delivery,
+        _body: &Bytes,
+        _now: Timestamp,
+        headers: &mut HeaderMap,
+    ) {
+        headers.insert(CONTENT_TYPE, JSON);
+    }
+
+    fn classify(&self, answer: &Answer<'_>, _delivery: &Delivery, now: Timestamp) -> Outcome {
+        classify(answer, now)
+    }
+
+    async fn attempt(
+        &self,
+        wire: &Wire,
+        target: &Target,
+        delivery: &Delivery,
+        now: Timestamp,
+    ) -> Outcome {
+        let fresh = self.message(delivery);
+        let Some(place) = delivery.earlier.as_ref().and_then(Place::of) else {
+            return self.call(wire, target, POST, &fresh, now).await.0;
+        };
+        let (method, message) = match place.follow {
+            Follow::Thread => (POST, place.reply(fresh.clone())),
+            Follow::Update => (UPDATE, place.update(fresh.clone())),
+        };
+        let (outcome, error) = self.call(wire, target, method, &message, now).await;
+        match error {
+            Some(error) if UNFOLLOWED.contains(&&*error) => {
+                let outcome = self.call(wire, target, POST, &fresh, now).await.0;
+                anew(outcome, &error)
+            }
+            _ => outcome,
+        }
+    }
+}
+
+/// Errors that say that the earlier message can't be followed; a new one may pass.
+const UNFOLLOWED: [&str; 7] = [
+    "message_not_found",
+    "cant_update_message",
+    "edit_window_closed",
+    "block_mismatch",
+    "cannot_reply_to_message",
+    "restricted_action_thread_locked",
+    "thread_not_found",
+];
+
+/// The outcome of a new message where an earlier one was to be followed.
+fn anew(mut outcome: Outcome, error: &str) -> Outcome {
+    // `error` is one of `UNFOLLOWED`, so nothing of the far side's is repeated.
+    outcome.detail = format!(
+        "{}, as a new message, since the earlier one could not be followed: {error}",
+        outcome.detail
+    );
+    match outcome.class {
+        Class::Delivered => outcome.with(Flag::Degraded),
+        _ => outcome,
+    }
+}
+
+/// Where an earlier message stands.
+struct Place {
+    channel: String,
+    ts: String,
+    follow: Follow,
+}
+
+impl Place {
+    /// The place that was kept; `None` where what was kept is none, and a new message is made.
+    fn of(earlier: &Earlier) -> Option<Self> {
+        let text = |name: &str| earlier.captured.get(name)?.as_str();
+        let (channel, ts) = (text("channel")?, text("ts")?);
+        let sound = is_channel_id(channel) && is_ts(ts);
+        let (channel, ts) = (channel.to_owned(), ts.to_owned());
+        sound.then_some(Self { channel, ts, follow: earlier.follow })
+    }
+
+    /// A message in its thread.
+    fn reply(&self, mut message: Map<String, Value>) -> Map<String, Value> {
+        message.insert("channel".to_owned(), json!(self.channel));
+        message.insert("thread_ts".to_owned(), json!(self.ts));
+        message
+    }
+
+    /// A message in its place. What the new one lacks is emptied, since Slack keeps what is not
+    /// named.
+    fn update(&self, mut message: Map<String, Value>) -> Map<String, Value> {
+        message.insert("channel".to_owned(), json!(self.channel));
+        message.insert("ts".to_owned(), json!(self.ts));
+        for part in ["blocks", "attachments"] {
+            message.entry(part).or_insert_with(|| json!([]));
+        }
+        message
+    }
+}
+
+fn is_channel_id(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    (1..=ID_BYTES).contains(&text.len()) && text.bytes().all(is_letter)
+}
+
+fn is_ts(text: &str) -> bool {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let halves = text.split_once('.');
+    text.len() <= ID_BYTES
+        && halves.is_some_and(|(before, after)| is_digits(before) && is_digits(after))
+}
+
+fn bytes(message: &Map<String, Value>) -> Bytes {
+    serde_json::to_vec(message).unwrap_or_default().into()
+}
+
+/// The header that shows a token.
+fn bearer(token: &str) -> Result<HeaderValue, SettingError> {
+    let wrong = |message: &str| {
+        let help = "paste the Bot User OAuth Token that Slack shows under OAuth & Permissions: \
+                    xoxb-…";
+        SettingError::new("token", message, help)
+    };
+    let token = token.trim();
+    if token.contains("://") {
+        let help = "the URL of an incoming webhook belongs under webhook_url, without a channel";
+        return Err(SettingError::new("token", "is a URL, not a token", help));
+    }
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(wrong("is not a token of Slack's"));
+    }
+    let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|_| wrong("is not a token of Slack's"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn checked_channel(text: &str) -> Result<String, SettingError> {
+    let help = "write the channel's id, C0123456789, which Slack shows under the channel's \
+                details, or its name in quotes, '#deploys'";
+    let wrong = |message| SettingError::new("channel", message, help);
+    let channel = text.trim();
+    let name = channel.trim_start_matches(['#', '@']);
+    if name.is_empty() || channel.contains("://") {
+        return Err(wrong("names no channel"));
+    }
+    if channel.chars().any(|c| c.is_whitespace() || c.is_control() || c == ',') {
+        return Err(wrong("is not one channel"));
+    }
+    Ok(channel.to_owned())
+}
+
+/// The API's base in what people paste: a method's name at its end is no part of it.
+fn api_base(text: &str) -> Result<Url, SettingError> {
+    let wrong = |message| SettingError::new("api_url", message, format!("write {API}"));
+    let mut url = Url::parse(text.trim()).map_err(|_| wrong("is not a URL"))?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(wrong("is not an https URL"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("can't hold a user, since the token takes that header"));
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    let path = url.path().trim_end_matches('/');
+    let path = path.strip_suffix(POST).or_else(|| path.strip_suffix(UPDATE)).unwrap_or(path);
+    let path = path.trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
 
 /// An answer of the API.
 #[derive(Deserialize)]
@@ -24,6 +330,24 @@ struct Said {
     ok: bool,
     #[serde(default)]
     error: String,
+    #[serde(default)]
+    ts: Value,
+    #[serde(default)]
+    channel: Value,
+}
+
+impl Said {
+    /// The answer in a body, where it is one. A struct could also be read from an array.
+    fn read(answer: &Answer<'_>) -> Option<Self> {
+        let is_object = answer.body.trim_ascii_start().starts_with(b"{");
+        is_object.then(|| serde_json::from_slice(&answer.body).ok())?
+    }
+
+    /// Where the message stands, for whoever follows it.
+    fn place(&self) -> Option<Value> {
+        let (ts, channel) = (self.ts.as_str()?, self.channel.as_str()?);
+        (is_ts(ts) && is_channel_id(channel)).then(|| json!({ "channel": channel, "ts": ts }))
+    }
 }
 
 /// Errors, what they come to, and what they mean; a `*` at the end stands for any ending. The first
@@ -70,8 +394,7 @@ const REFUSALS: &[(&str, Refusal, &str)] = &[
 
 /// What an answer means.
 fn classify(answer: &Answer<'_>, now: Timestamp) -> Outcome {
-    let is_object = answer.body.trim_ascii_start().starts_with(b"{");
-    let said: Option<Said> = is_object.then(|| serde_json::from_slice(&answer.body).ok()).flatten();
+    let said = Said::read(answer);
     let is_limited = |said: &Said| matches!(&*said.error, "ratelimited" | "rate_limited");
     if answer.status == 429 || said.as_ref().is_some_and(is_limited) {
         let after = answer.retry_after(now).unwrap_or(Duration::from_secs(1));
@@ -88,13 +411,15 @@ fn classify(answer: &Answer<'_>, now: Timestamp) -> Outcome {
             );
             Refusal::Unclear.outcome(answer.status, detail)
         }
-        _ => StatusPolicy::default().outcome("slack", answer, now),
+        _ => StatusPolicy::default().outcome(KIND.name, answer, now),
     }
 }
 
 fn by_error(answer: &Answer<'_>, said: &Said) -> Outcome {
     if said.ok {
-        return Outcome::new(Class::Delivered, Some(answer.status), "slack took it");
+        let mut taken = Outcome::new(Class::Delivered, Some(answer.status), "slack took it");
+        taken.captured = said.place();
+        return taken;
     }
     let fits = |known: &str| match known.strip_suffix('*') {
         Some(beginning) => said.error.starts_with(beginning),
@@ -110,85 +435,58 @@ fn by_error(answer: &Answer<'_>, said: &Said) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::{HeaderMap, HeaderName};
-    use serde_json::Value;
+    use super::*;
 
-    use super::{super::scrub::Scrubber, *};
-    use crate::domain::outcome::{Flag, Scope};
+    #[test]
+    fn every_refusal_is_documented() {
+        let document = include_str!("../../../docs/receivers.md");
+        let words = REFUSALS.iter().map(|(word, ..)| *word).chain(UNFOLLOWED);
+        for word in words {
+            assert!(document.contains(&format!("`{word}`")), "{word}");
+        }
+    }
 
-    fn outcome(status: u16, headers: &[(&str, &str)], body: &str) -> Outcome {
-        let header = |(name, value): &(&str, &str)| {
-            (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())
+    #[test]
+    fn what_people_paste_is_understood() {
+        for pasted in ["https://slack.com/api", " https://slack.com/api/\n"]
+            .into_iter()
+            .chain(["https://slack.com/api/chat.postMessage", "https://slack.com/api/chat.update/"])
+        {
+            let base = api_base(pasted).map(String::from);
+            assert_eq!(base.as_deref(), Ok("https://slack.com/api"), "{pasted}");
+        }
+        for wrong in ["", "slack.com", "ftp://slack.com/api", "https://user:pass@h/api"] {
+            assert_eq!(api_base(wrong).unwrap_err().key, "api_url", "{wrong}");
+        }
+        for good in ["C0123456789", " #deploys\n", "deploys", "@U0123456789"] {
+            assert_eq!(checked_channel(good).as_deref(), Ok(good.trim()), "{good}");
+        }
+        for wrong in ["", "#", "a b", "C1,C2", "https://app.slack.com/client/T1/C1"] {
+            assert_eq!(checked_channel(wrong).unwrap_err().key, "channel", "{wrong}");
+        }
+        for wrong in ["", "xoxb 1", "xoxb-\u{7}1", "https://hooks.slack.com/services/T/B/x"] {
+            let error = bearer(wrong).unwrap_err();
+            assert_eq!(error.key, "token", "{wrong}");
+            assert!(wrong.is_empty() || !format!("{error:?}").contains(wrong), "{wrong}");
+        }
+        assert_eq!(bearer(" xoxb-1 ").unwrap().to_str().unwrap(), "Bearer xoxb-1");
+    }
+
+    #[test]
+    fn only_ids_of_slacks_are_kept() {
+        let place = |channel: &str, ts: &str| {
+            let said = json!({ "ok": true, "channel": channel, "ts": ts });
+            serde_json::from_value::<Said>(said).unwrap().place()
         };
-        let headers: HeaderMap = headers.iter().map(header).collect();
-        let scrub = Scrubber::default();
-        let body = body.to_owned().into();
-        classify(
-            &Answer { status, headers, body, cut: false, scrub: &scrub },
-            Timestamp::UNIX_EPOCH,
-        )
-    }
-
-    fn refused(error: &str) -> Outcome {
-        outcome(200, &[], &format!(r#"{{"ok":false,"error":"{error}"}}"#))
-    }
-
-    #[test]
-    fn known_answers_come_to_what_they_are_known_to() {
-        let known = include_str!("../../../tests/vectors/receiver_cases.json");
-        let known: Value = serde_json::from_str(known).unwrap();
-        let cases = known["cases"].as_array().unwrap();
-        let cases = cases.iter().filter(|case| case["receiver"] == "slack_api");
-        let mut tried = 0;
-        for case in cases {
-            let answer = &case["answer"];
-            let headers: Vec<_> = answer["headers"].as_object().unwrap().iter().collect();
-            let headers: Vec<_> =
-                headers.iter().map(|(name, value)| (&***name, value.as_str().unwrap())).collect();
-            let status = answer["status"].as_u64().unwrap() as u16;
-            let got = outcome(status, &headers, answer["body"].as_str().unwrap());
-            let expect = &case["expect"];
-            let class = match expect["class"].as_str().unwrap() {
-                "retry" => {
-                    let after = expect["after_s"].as_u64().map(Duration::from_secs);
-                    Class::Retry { after }
-                }
-                _ => Class::Permanent(Scope::by_name(expect["scope"].as_str().unwrap()).unwrap()),
-            };
-            assert_eq!(got.class, class, "{}", case["id"]);
-            for (flag, name) in [
-                (Flag::Ambiguous, "ambiguous"),
-                (Flag::Throttle, "throttle_destination"),
-                (Flag::Fallback, "fallback"),
-            ] {
-                assert_eq!(got.is(flag), !expect[name].is_null(), "{}: {name}", case["id"]);
-            }
-            tried += 1;
+        assert!(place("C0123456789", "1503435956.000247").is_some());
+        for (channel, ts) in [
+            ("xoxb-1-2", "1503435956.000247"),
+            ("C0123456789", "xoxb.1"),
+            ("C0123456789", "1503435956"),
+            ("", ""),
+            ("C1", "1.2.3"),
+        ] {
+            assert_eq!(place(channel, ts), None, "{channel} {ts}");
         }
-        assert_eq!(tried, 7);
-    }
-
-    #[test]
-    fn errors_are_classed_as_the_contract_says() {
-        let class = |error: &str| (refused(error).class, refused(error).flags);
-        let message = Class::Permanent(Scope::Message);
-        let endpoint = Class::Permanent(Scope::Endpoint);
-        assert_eq!(class("restricted_action"), (endpoint.clone(), vec![]));
-        assert_eq!(class("restricted_action_read_only_channel"), (endpoint, vec![]));
-        let form = (message.clone(), vec![Flag::Fallback]);
-        assert_eq!(class("restricted_action_thread_locked"), form);
-        assert_eq!(class("invalid_blocks_format"), form);
-        assert_eq!(class("metadata_too_large"), (message.clone(), vec![]));
-        assert_eq!(class("something_new"), (message, vec![]));
-        let later = Class::Retry { after: None };
-        assert_eq!(class("update_failed"), (later.clone(), vec![]));
-        assert_eq!(outcome(502, &[], "<html>").class, later);
-        assert_eq!(outcome(200, &[], r#"{"ok":true}"#).class, Class::Delivered);
-        for unreadable in ["", "<html>", "{}", "[true]", "ok", r#"{"ok":"true"}"#] {
-            let got = outcome(200, &[], unreadable);
-            assert_eq!((got.class, got.flags), (later.clone(), vec![Flag::Ambiguous]));
-        }
-        let limited = Class::Retry { after: Some(Duration::from_secs(1)) };
-        assert_eq!(class("ratelimited"), (limited, vec![Flag::Throttle]));
     }
 }

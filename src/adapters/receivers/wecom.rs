@@ -1,15 +1,14 @@
 //! WeCom's group robots (企业微信群机器人).
 //!
-//! The API says everything in `errcode`, behind HTTP 200; an answer without one may come from a
-//! gateway in between, so the message may or may not have arrived. Deliberately absent: app
-//! messages, which need an access token.
+//! Whoever has the key may write to the group, so the address is the credential. Deliberately
+//! absent: app messages, which need an access token (`wecom_app`), and what answers mean
+//! (`wecom_answer`).
 
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::{Method, Url};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -17,15 +16,11 @@ use super::{
     attempt::Protocol,
     http::{Answer, Target},
     scrub::shorten,
-    status::{Refusal, StatusPolicy, throttled},
+    wecom_answer::{Sender, classify},
 };
 use crate::{
     adapters::secret::Secret,
-    domain::{
-        limit::wecom as limit,
-        outcome::{Class, Flag, Outcome},
-        pace::Pace,
-    },
+    domain::{limit::wecom as limit, outcome::Outcome, pace::Pace},
     ports::{Delivery, PayloadFormat},
 };
 
@@ -36,14 +31,8 @@ pub(super) const KIND: Kind = Kind {
     digest: true,
 };
 
-const BASE: &str = "https://qyapi.weixin.qq.com";
+pub(super) const BASE: &str = "https://qyapi.weixin.qq.com";
 const PATH: &str = "cgi-bin/webhook/send";
-
-/// What a robot that was sent to too fast waits.
-const THROTTLED: Duration = Duration::from_secs(60);
-
-/// How often a message is sent again while the API says that it is busy.
-const BUSY_RETRIES: u32 = 3;
 
 /// A group robot.
 #[derive(Clone)]
@@ -88,23 +77,29 @@ impl Protocol for WecomSettings {
 
     fn body(&self, delivery: &Delivery) -> Bytes {
         let body = &delivery.payload.body;
-        match delivery.payload.format {
-            PayloadFormat::Json if delivery.plain => plain_form(body).into(),
-            PayloadFormat::Json => Bytes::copy_from_slice(body.as_bytes()),
-            // Attempts fill nothing in but for webhooks.
-            PayloadFormat::Text | PayloadFormat::Late => {
-                text_message(body.clone(), limit::TEXT).into()
-            }
+        match message(delivery) {
+            Some(message) => message.into(),
+            None => Bytes::copy_from_slice(body.as_bytes()),
         }
     }
 
     fn classify(&self, answer: &Answer<'_>, delivery: &Delivery, now: Timestamp) -> Outcome {
-        classify(answer, delivery.failures, now)
+        classify(answer, Sender::Robot, delivery.failures, now)
+    }
+}
+
+/// The message where it does not go out as it was rendered.
+pub(super) fn message(delivery: &Delivery) -> Option<String> {
+    let body = &delivery.payload.body;
+    match delivery.payload.format {
+        PayloadFormat::Json => delivery.plain.then(|| plain_form(body)),
+        // Attempts fill nothing in but for webhooks.
+        PayloadFormat::Text | PayloadFormat::Late => Some(text_message(body.clone(), limit::TEXT)),
     }
 }
 
 /// The API's base in what people paste: a trailing slash, or the whole path, is no part of it.
-fn base(text: &str) -> Result<Url, SettingError> {
+pub(super) fn base(text: &str) -> Result<Url, SettingError> {
     let wrong = |message| SettingError::new("base_url", message, format!("write {BASE}"));
     let mut url = Url::parse(text.trim()).map_err(|_| wrong("is not a URL"))?;
     if !matches!(url.scheme(), "https" | "http") {
@@ -113,7 +108,9 @@ fn base(text: &str) -> Result<Url, SettingError> {
     url.set_query(None);
     url.set_fragment(None);
     let path = url.path().trim_end_matches('/');
-    let path = path.strip_suffix(PATH).unwrap_or(path).trim_end_matches('/').to_owned();
+    let methods = [PATH, "cgi-bin/message/send", "cgi-bin/gettoken"];
+    let path = methods.iter().find_map(|method| path.strip_suffix(method)).unwrap_or(path);
+    let path = path.trim_end_matches('/').to_owned();
     url.set_path(&format!("{path}/"));
     Ok(url)
 }
@@ -146,113 +143,6 @@ fn send_url(given: &str, base: Option<&Url>) -> Result<(Url, String), SettingErr
     url.set_fragment(None);
     url.query_pairs_mut().clear().append_pair("key", &key);
     Ok((url, key))
-}
-
-/// An answer of the API.
-#[derive(Deserialize)]
-struct Said {
-    errcode: i64,
-    #[serde(default)]
-    errmsg: String,
-}
-
-impl Said {
-    /// The answer in a body, where it is one. A struct could also be read from an array.
-    fn read(body: &[u8]) -> Option<Self> {
-        let is_object = body.trim_ascii_start().starts_with(b"{");
-        is_object.then(|| serde_json::from_slice(body).ok())?
-    }
-}
-
-/// Codes that refuse, what they come to, and what they mean. Others refuse the message.
-const REFUSALS: &[(i64, Refusal, &str)] = &[
-    (40008, Refusal::Message, "the message's type is unknown; check the template"),
-    (40033, Refusal::Message, "the message holds characters that WeCom refuses"),
-    (40035, Refusal::Message, "WeCom can't read the message; check the template"),
-    (40039, Refusal::Message, "a link is malformed; check the template"),
-    (40058, Refusal::Message, "a field is malformed or too long; check the template"),
-    (40063, Refusal::Message, "a field is empty; check the template"),
-    (44004, Refusal::Message, "the message is empty; check the template"),
-    (45002, Refusal::Message, "the message is too long; shorten the template"),
-    (45008, Refusal::Message, "the message has too many articles; check the template"),
-    (
-        93000,
-        Refusal::Endpoint,
-        "the key is wrong or the robot was removed; add a robot to the group and update key",
-    ),
-    (93004, Refusal::Endpoint, "the robot is disabled; enable it, or add another and update key"),
-    (
-        93008,
-        Refusal::Endpoint,
-        "the robot is not in the group; add it, or add another and update key",
-    ),
-    (45033, Refusal::Later, "too many requests at once; lower concurrency"),
-];
-
-/// What an answer means. `failures` counts the earlier attempts that failed.
-fn classify(answer: &Answer<'_>, failures: u32, now: Timestamp) -> Outcome {
-    let status = answer.status;
-    if status == 429 {
-        let after = answer.retry_after(now).unwrap_or(THROTTLED);
-        return too_fast(status, &answer.said(), after);
-    }
-    let policy = StatusPolicy::default();
-    if policy.retry.contains(status) {
-        return policy.outcome(KIND.name, answer, now);
-    }
-    match Said::read(&answer.body) {
-        Some(said) if answer.is_success() || said.errcode != 0 => {
-            by_code(answer, &said, failures, now)
-        }
-        _ if answer.is_success() => {
-            let detail = format!(
-                "wecom gave an answer without errcode, so the message may have arrived: {} — \
-                 check what stands between",
-                answer.said()
-            );
-            Refusal::Unclear.outcome(status, detail)
-        }
-        _ => policy.outcome(KIND.name, answer, now),
-    }
-}
-
-fn by_code(answer: &Answer<'_>, said: &Said, failures: u32, now: Timestamp) -> Outcome {
-    let code = said.errcode;
-    let status = answer.status;
-    let quote = format!("{code} {}", answer.quote(&said.errmsg));
-    match code {
-        0 if said.errmsg.to_ascii_lowercase().contains("warning") => {
-            let detail = format!("wecom took it, but not as it was meant: {quote}");
-            Outcome::new(Class::Delivered, Some(status), detail).with(Flag::Degraded)
-        }
-        0 => Outcome::new(Class::Delivered, Some(status), "wecom took it"),
-        -1 if failures < BUSY_RETRIES => {
-            Refusal::Later.outcome(status, format!("wecom is busy: {quote}"))
-        }
-        -1 => {
-            let detail = format!("wecom is busy, after {BUSY_RETRIES} retries still: {quote}");
-            Refusal::Message.outcome(status, detail)
-        }
-        45009 => too_fast(status, &quote, answer.retry_after(now).unwrap_or(THROTTLED)),
-        _ => {
-            let known = REFUSALS.iter().find(|(known, ..)| *known == code);
-            let (refusal, remedy) = known.map_or(
-                (Refusal::Message, "an unknown code; look it up in WeCom's list of error codes"),
-                |&(_, refusal, remedy)| (refusal, remedy),
-            );
-            let too_long = said.errmsg.to_ascii_lowercase().contains("exceed max length");
-            let refusal = match refusal {
-                Refusal::Message if too_long => Refusal::Form,
-                other => other,
-            };
-            refusal.outcome(status, format!("wecom refused: {quote} — {remedy}"))
-        }
-    }
-}
-
-fn too_fast(status: u16, quote: &str, after: Duration) -> Outcome {
-    let detail = format!("wecom is being sent to too fast: {quote}");
-    throttled(Outcome::new(Class::Retry { after: None }, Some(status), detail), Some(after))
 }
 
 /// A message that was too long, cut to half of what should have passed. Visibly: the cut ends in
@@ -307,14 +197,6 @@ mod tests {
     use super::*;
 
     const URL: &str = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a-91f6";
-
-    #[test]
-    fn every_refusal_is_documented() {
-        let document = include_str!("../../../docs/receivers.md");
-        for (code, ..) in REFUSALS {
-            assert!(document.contains(&code.to_string()), "{code}");
-        }
-    }
 
     #[test]
     fn a_key_or_a_whole_url_is_understood_and_the_base_is_a_setting() {

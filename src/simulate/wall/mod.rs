@@ -1,12 +1,15 @@
 //! The chat wall: plays Slack, WeCom and any webhook, and shows in a browser what people would see.
 //!
-//! `POST /services/T…/B…/X…` answers as Slack's incoming webhooks do, `POST
-//! /cgi-bin/webhook/send?key=KEY` as WeCom's group robots do, limits and rates included, and
-//! `/hook/…` takes anything. `GET /` is the page: `GET /snapshot` for its first paint, `GET
+//! `POST /services/T…/B…/X…` answers as Slack's incoming webhooks do, `POST /api/chat.postMessage`
+//! and `chat.update` as its API does for an app's token; `POST /cgi-bin/webhook/send?key=KEY` as
+//! WeCom's group robots do, `GET /cgi-bin/gettoken` and `POST /cgi-bin/message/send` as its API does
+//! for an app; limits and rates included. `/hook/…` takes anything. `GET /` is the page: `GET /snapshot` for its first paint, `GET
 //! /events` (server-sent events) from then on; `/?still` paints once, for pictures. The page writes
 //! foreign text as text only and loads nothing from elsewhere. Deliberately absent: keeping
 //! messages beyond the last few, and TLS.
 
+mod apps;
+mod hooks;
 mod record;
 mod slack;
 mod wecom;
@@ -20,9 +23,9 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, State},
+    extract::{DefaultBodyLimit, Query, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{
         IntoResponse, Response,
@@ -33,7 +36,7 @@ use axum::{
 use futures_util::{Stream, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{
     net::TcpListener,
     sync::broadcast::{self, error::RecvError},
@@ -56,8 +59,6 @@ const TEXT_SHOWN: usize = 4_000;
 /// Characters of a summary.
 const SUMMARY_MAX: usize = 160;
 
-/// Messages that WeCom takes in a minute.
-const WECOM_PER_MINUTE: usize = 20;
 /// Messages that Slack takes in a second beyond its one a second.
 const SLACK_BURST: usize = 4;
 
@@ -65,9 +66,9 @@ const SLACK_BURST: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
-    /// Slack's incoming webhook.
+    /// Slack: an incoming webhook, or an app in its channel.
     Slack,
-    /// WeCom's group robot.
+    /// WeCom: a group robot, or an app.
     WeCom,
     /// Any webhook.
     Webhook,
@@ -106,6 +107,19 @@ pub struct WallMessage {
     pub summary: String,
     /// The whole of it.
     pub payload: Arc<Value>,
+    /// Its place among Slack's messages, where an app posted it.
+    pub place: Option<Place>,
+}
+
+/// Where a message of an app's stands in Slack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The message's `ts`; that of the one which it takes the place of, for an edit.
+    pub ts: String,
+    /// The `ts` of the message whose thread it is in.
+    pub thread: Option<String>,
+    /// Whether it takes the place of the message of that `ts`.
+    pub edit: bool,
 }
 
 /// What the service under watch has done, for the page's header.
@@ -149,6 +163,7 @@ struct Shared {
     record: Record,
     slack: [String; 3],
     wecom_key: String,
+    apps: apps::Apps,
     paced: bool,
     pace: Mutex<Pace>,
     now: Now,
@@ -160,6 +175,7 @@ struct Shared {
 struct Pace {
     slack: VecDeque<Instant>,
     wecom: VecDeque<Instant>,
+    wecom_app: VecDeque<Instant>,
 }
 
 /// A refusal in Slack's manner: a status and a word.
@@ -197,6 +213,7 @@ impl Wall {
                 text(24),
             ],
             wecom_key: text(32),
+            apps: apps::Apps::new(&mut text),
             paced: settings.paced,
             pace: Mutex::default(),
             now: settings.now,
@@ -225,7 +242,37 @@ impl Wall {
         format!("{}/services/{}", self.url(), self.shared.slack.join("/"))
     }
 
-    /// What stands before `/cgi-bin/…` in the URL of its WeCom robot.
+    /// Where Slack's API is, as a `slack` receiver takes it.
+    pub fn slack_api_url(&self) -> String {
+        format!("{}/api", self.url())
+    }
+
+    /// The bot token of its Slack app.
+    pub fn slack_token(&self) -> &str {
+        &self.shared.apps.slack_token
+    }
+
+    /// The channel that its Slack app is in.
+    pub fn slack_channel(&self) -> &str {
+        &self.shared.apps.slack_channel
+    }
+
+    /// The company of its WeCom app.
+    pub fn wecom_corpid(&self) -> &str {
+        &self.shared.apps.corpid
+    }
+
+    /// The secret of its WeCom app.
+    pub fn wecom_secret(&self) -> &str {
+        &self.shared.apps.secret
+    }
+
+    /// The number of its WeCom app.
+    pub const fn wecom_agentid(&self) -> u32 {
+        apps::AGENTID
+    }
+
+    /// What stands before `/cgi-bin/…` in the URL of its WeCom robot and app.
     pub fn wecom_base_url(&self) -> String {
         self.url()
     }
@@ -274,9 +321,12 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/wall.js", get(script))
         .route("/snapshot", get(snapshot))
         .route("/events", get(events))
-        .route("/services/{team}/{bot}/{token}", post(slack_hook))
-        .route("/cgi-bin/webhook/send", post(wecom_hook))
-        .route("/hook/{name}", any(any_hook))
+        .route("/services/{team}/{bot}/{token}", post(hooks::slack_hook))
+        .route("/api/{method}", post(apps::slack_api))
+        .route("/cgi-bin/webhook/send", post(hooks::wecom_hook))
+        .route("/cgi-bin/gettoken", get(apps::wecom_token))
+        .route("/cgi-bin/message/send", post(apps::wecom_send))
+        .route("/hook/{name}", any(hooks::any_hook))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .with_state(shared)
 }
@@ -299,6 +349,16 @@ async fn watch(mut news: broadcast::Receiver<News>, shared: Arc<Shared>) {
 
 impl Shared {
     fn take(&self, channel: Channel, payload: Value, refusal: Option<String>) {
+        self.take_at(channel, payload, refusal, None);
+    }
+
+    fn take_at(
+        &self,
+        channel: Channel,
+        payload: Value,
+        refusal: Option<String>,
+        place: Option<Place>,
+    ) {
         let summary = summary(channel, &payload);
         self.record.message(WallMessage {
             channel,
@@ -306,7 +366,14 @@ impl Shared {
             refusal,
             summary,
             payload: Arc::new(payload),
+            place,
         });
+    }
+
+    /// Counts a message against what Slack takes; how long to wait when it is one too many.
+    fn slack_pace(&self) -> Result<(), Duration> {
+        let most = 1 + SLACK_BURST;
+        self.pace(|pace| &mut pace.slack, most, Duration::from_secs(most as u64))
     }
 
     /// Counts a message against a limit of so many within a time; how long to wait when it is one
@@ -334,117 +401,6 @@ impl Shared {
         taken.push_back(now);
         Ok(())
     }
-}
-
-async fn slack_hook(
-    State(shared): State<Arc<Shared>>,
-    Path(path): Path<[String; 3]>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let (payload, verdict) = shared.judge_slack(&path, &headers, &body);
-    let wait = match verdict {
-        Ok(()) => shared.pace(
-            |pace| &mut pace.slack,
-            1 + SLACK_BURST,
-            Duration::from_secs(1 + SLACK_BURST as u64),
-        ),
-        Err(_) => Ok(()),
-    };
-    if let Err(wait) = wait {
-        let seconds = wait.as_secs() + 1;
-        shared.take(Channel::Slack, payload, Some("rate_limited".to_owned()));
-        let retry_after = [(header::RETRY_AFTER, seconds.to_string())];
-        let body = json!({"ok": false, "error": "rate_limited", "retry_after": seconds});
-        return (StatusCode::TOO_MANY_REQUESTS, retry_after, Json(body)).into_response();
-    }
-    let (status, word) = match verdict {
-        Ok(()) => (StatusCode::OK, "ok"),
-        Err(Verdict { status, word }) => (status, word),
-    };
-    shared.take(Channel::Slack, payload, verdict.err().map(|verdict| verdict.word.to_owned()));
-    (status, word).into_response()
-}
-
-impl Shared {
-    fn judge_slack(
-        &self,
-        path: &[String; 3],
-        headers: &HeaderMap,
-        body: &Bytes,
-    ) -> (Value, Result<(), Verdict>) {
-        let parsed = parse_slack(headers, body);
-        let verdict = match (&parsed, &self.slack) {
-            (_, [team, ..]) if *team != path[0] => {
-                Err(Verdict::new(StatusCode::NOT_FOUND, "no_team"))
-            }
-            (_, [_, bot, _]) if *bot != path[1] => {
-                Err(Verdict::new(StatusCode::NOT_FOUND, "no_service"))
-            }
-            (_, [.., token]) if *token != path[2] => {
-                Err(Verdict::new(StatusCode::FORBIDDEN, "invalid_token"))
-            }
-            (None, _) => Err(Verdict::new(StatusCode::BAD_REQUEST, "invalid_payload")),
-            (Some(payload), _) => slack::judge(payload),
-        };
-        (parsed.unwrap_or_else(|| shown(body)), verdict)
-    }
-}
-
-/// A payload as JSON, or in the form field `payload`, which Slack takes too.
-fn parse_slack(headers: &HeaderMap, body: &Bytes) -> Option<Value> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    if !kind.unwrap_or_default().starts_with("application/x-www-form-urlencoded") {
-        return serde_json::from_slice(body).ok();
-    }
-    #[derive(Deserialize)]
-    struct Form {
-        payload: String,
-    }
-    let uri = format!("/?{}", std::str::from_utf8(body).ok()?).parse().ok()?;
-    let form = Query::<Form>::try_from_uri(&uri).ok()?;
-    serde_json::from_str(&form.0.payload).ok()
-}
-
-#[derive(Deserialize)]
-struct Key {
-    #[serde(default)]
-    key: String,
-}
-
-async fn wecom_hook(
-    State(shared): State<Arc<Shared>>,
-    Query(Key { key }): Query<Key>,
-    body: Bytes,
-) -> Json<Value> {
-    let verdict = if key == shared.wecom_key {
-        wecom::judge(&body)
-    } else {
-        Err(wecom::Errcode::new(93000, "invalid webhook url"))
-    };
-    let minute = Duration::from_secs(60);
-    let verdict = verdict.and_then(|payload| {
-        shared
-            .pace(|pace| &mut pace.wecom, WECOM_PER_MINUTE, minute)
-            .map_err(|_| wecom::Errcode::new(45009, "api freq out of limit"))
-            .map(|()| payload)
-    });
-    match verdict {
-        Ok(payload) => {
-            shared.take(Channel::WeCom, payload, None);
-            Json(json!({"errcode": 0, "errmsg": "ok"}))
-        }
-        Err(errcode) => {
-            let refusal = format!("{} {}", errcode.errcode, errcode.errmsg);
-            shared.take(Channel::WeCom, shown(&body), Some(refusal));
-            Json(errcode.body())
-        }
-    }
-}
-
-async fn any_hook(State(shared): State<Arc<Shared>>, body: Bytes) -> Json<Value> {
-    shared.take(Channel::Webhook, shown(&body), None);
-    Json(json!({"ok": true}))
 }
 
 /// A body as JSON, or as text where it is none.

@@ -348,10 +348,21 @@ const DRAW = { slack, wecom, webhook };
 
 const bell = () => svg("", "0 0 32 32", ["M16 6a6 6 0 0 0-6 6v5l-2 4h16l-2-4v-5a6 6 0 0 0-6-6zm-2.5 17a2.5 2.5 0 0 0 5 0z", {}]);
 
+/** For whom an app's message in WeCom is; nothing for a robot's, which is in the group. */
+function wecomTo(payload) {
+  if (!payload || payload.agentid === undefined) return null;
+  const lists = [["touser", ""], ["toparty", "部门 "], ["totag", "标签 "]];
+  const ids = lists.flatMap(([name, what]) => text(payload[name]).split("|").filter(Boolean).map((id) => what + (id === "@all" ? "所有人" : id)));
+  return el("span", "to", "发给 " + ids.join("、"));
+}
+
 function drawMessage(event) {
-  const by = el("div", "by", "triggerbell", el("em", "", event.channel === "wecom" ? "机器人" : "APP"), time(event.at));
+  const to = event.channel === "wecom" ? wecomTo(event.payload) : null;
+  const kind = event.channel === "wecom" ? (to ? "应用" : "机器人") : "APP";
+  const edited = event.place && event.place.edit ? el("span", "edited", "(edited)") : null;
+  const by = el("div", "by", "triggerbell", el("em", "", kind), to, time(event.at), edited);
   const refusal = event.refusal ? el("div", "refusal", "Refused: " + event.refusal) : null;
-  const inside = el("div", "", by, refusal, DRAW[event.channel](event.payload));
+  const inside = el("div", "inside", by, refusal, DRAW[event.channel](event.payload));
   return el("li", "message", el("div", "avatar", bell()), inside);
 }
 
@@ -370,6 +381,7 @@ function drawRow(row) {
 }
 
 const rows = new Map(); // The rows shown: number -> {node, row, about: Set of messages}.
+const placed = new Map(); // Slack's messages by their ts, for edits and threads.
 const unseen = { log: 0, slack: 0, wecom: 0, webhook: 0 };
 let first = true;
 
@@ -388,7 +400,31 @@ function show(column, node) {
 function forget(node) {
   if (node.row) rows.delete(node.row.id);
   if (node.about) node.about.forEach((row) => row.messages.delete(node));
+  if (node.ts) placed.delete(node.ts);
   node.remove();
+}
+
+/** Puts a message of Slack's where it belongs; false where that is the column's top. */
+function settle(node, place) {
+  if (!place) return false;
+  const head = placed.get(place.thread || place.ts);
+  if (place.edit) {
+    if (head) {
+      const thread = head.querySelector(".thread");
+      if (thread) node.querySelector(".inside").append(thread);
+      if (head.about) head.about.forEach((row) => row.messages.delete(head));
+      head.replaceWith(node);
+    }
+  } else if (place.thread && head) {
+    const inside = head.querySelector(".inside");
+    const thread = inside.querySelector(".thread") || el("ol", "thread");
+    inside.append(thread);
+    thread.append(node);
+    return true;
+  }
+  node.ts = place.ts;
+  placed.set(place.ts, node);
+  return Boolean(place.edit && head);
 }
 
 function badge(column) {
@@ -416,12 +452,14 @@ function onMessage(event) {
     document.querySelector("[data-tab=webhook]").hidden = false;
     document.querySelector("main").classList.add("four");
   }
+  const settled = !event.refusal && settle(node, event.place);
   node.about = event.refusal ? [] : rowsAbout(decoded(strings(event.payload).join("\n")));
   node.about.forEach((entry) => {
     entry.messages.add(node);
     tell(entry);
   });
-  show(event.channel, node);
+  if (!settled) show(event.channel, node);
+  else if (!first) node.classList.add("new");
   if (!first && !event.refusal) ring();
 }
 
@@ -494,7 +532,7 @@ function pin(node) {
   if (pinned) nodes.slice(1).forEach((other) => other.scrollIntoView({ block: "nearest" }));
 }
 
-const item = (event) => event.target.closest && event.target.closest(".list > li");
+const item = (event) => event.target.closest && event.target.closest(".list li.message, .list > li");
 document.addEventListener("pointerover", (event) => pinned || light(item(event)));
 document.addEventListener("focusin", (event) => pinned || light(item(event)));
 document.addEventListener("click", (event) => event.target.closest("a, button") || pin(item(event)));
@@ -551,6 +589,7 @@ async function connect() {
     waiting = [];
     Object.keys(SHOWN).forEach((column) => $(column).replaceChildren());
     rows.clear();
+    placed.clear();
     snapshot.events.forEach(apply);
     first = false;
     after = snapshot.seq;

@@ -107,6 +107,7 @@ impl Record {
             "at": message.at.to_string(),
             "refusal": message.refusal,
             "payload": *message.payload,
+            "place": message.place,
         }));
         inner.keep(|inner| &mut inner.chats[message.channel as usize], MESSAGES_KEPT, &event);
         self.tell(event);

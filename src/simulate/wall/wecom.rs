@@ -1,13 +1,18 @@
-//! What WeCom's group robots say to a payload (`receivers` 2.1).
+//! What WeCom's group robots and apps say to a payload (`receivers` 2.1 and 2.2).
 //!
 //! Lengths are in **bytes** of UTF-8. The wording of messages is in the manner of the real ones.
-//! Deliberately absent: the rate and the key, which are the wall's; files, images and voice, which
+//! Deliberately absent: the rate, the key and the token, which are the wall's; files, images and voice, which
 //! need an upload first.
 
 use serde_json::{Value, json};
 
 const TEXT_MAX_BYTES: usize = 2_048;
-const MARKDOWN_MAX_BYTES: usize = 4_096;
+
+/// The most bytes of a markdown message to a robot.
+pub(super) const ROBOT: usize = 4_096;
+/// The most bytes of a markdown message to an app.
+pub(super) const APP: usize = 2_048;
+
 const ARTICLES_MAX: usize = 8;
 
 /// A WeCom answer that is not `ok`.
@@ -31,8 +36,8 @@ impl Errcode {
     }
 }
 
-/// Accepts a payload, or refuses it in WeCom's words.
-pub(super) fn judge(body: &[u8]) -> Result<Value, Errcode> {
+/// Accepts a payload, or refuses it in WeCom's words. `markdown` is the most bytes of such a one.
+pub(super) fn judge(body: &[u8], markdown: usize) -> Result<Value, Errcode> {
     if std::str::from_utf8(body).is_err() {
         return Err(Errcode::new(40033, "invalid charset"));
     }
@@ -42,7 +47,7 @@ pub(super) fn judge(body: &[u8]) -> Result<Value, Errcode> {
     let part = payload.get(kind).filter(|part| part.is_object());
     match kind {
         "text" => content(kind, part, TEXT_MAX_BYTES)?,
-        "markdown" | "markdown_v2" => content(kind, part, MARKDOWN_MAX_BYTES)?,
+        "markdown" | "markdown_v2" => content(kind, part, markdown)?,
         "template_card" => card(part)?,
         "news" => news(part)?,
         _ => return Err(Errcode::new(40008, "invalid message type")),

@@ -28,6 +28,8 @@ fn documented(name: &str) -> Option<String> {
         "TENCENTCLOUD_SECRET_ID" | "TENCENTCLOUD_SECRET_KEY" => "from-the-environment",
         "WECOM_KEY" => "693axxx6-7aoc-4bc4-97a0-0ec2sifa5aaa",
         "SLACK_URL" => "https://hooks.slack.com/services/T1/B1/x",
+        "SLACK_TOKEN" => "xoxb-1-2-x",
+        "WECOM_SECRET" => "corp-secret_0123456789",
         "HOOK_SECRET" => "SECxxx",
         "WHSEC" => "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         _ => return None,
@@ -112,6 +114,16 @@ fn the_other_pages_examples_pass_check() {
             let problems = problems_of(&block, &ONE_RULE.replace("REPLACED", receiver));
             assert!(problems.is_empty(), "{path}\n{block}\n{}", shown(&problems));
         }
+    }
+}
+
+#[test]
+fn the_receivers_page_passes_check() {
+    for block in blocks("docs/receivers.md") {
+        let name = block.lines().nth(1).and_then(|line| line.trim().strip_suffix(':'));
+        let rule = ONE_RULE.replace("REPLACED", name.expect("an example names a receiver"));
+        let problems = problems_of(&block, &rule);
+        assert!(problems.is_empty(), "{block}\n{}", shown(&problems));
     }
 }
 

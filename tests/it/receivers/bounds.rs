@@ -25,7 +25,7 @@ async fn a_redirect_is_never_followed() {
         for status in [301, 302, 303, 307, 308] {
             let fake = Fake::new(answer(status, &[("location", &elsewhere.base())], "")).await;
             let outcome = send(&fixture.open(&fake.base())).await;
-            assert_outcome(&outcome, ENDPOINT, &[], &format!("{} {status}", fixture.kind));
+            assert_outcome(&outcome, ENDPOINT, &[], &format!("{} {status}", fixture.name));
             assert!(!outcome.detail.contains(&elsewhere.address.to_string()));
         }
     }
@@ -40,7 +40,7 @@ async fn an_endless_answer_is_read_to_64_kib_and_no_further() {
         {
             let fake = Fake::new(Reply::Flood(head.into())).await;
             let outcome = send(&fixture.open(&fake.base())).await;
-            assert_outcome(&outcome, retry(), &[], fixture.kind);
+            assert_outcome(&outcome, retry(), &[], fixture.name);
             assert!(outcome.detail.contains("xxxx") && outcome.detail.ends_with('…'));
             // What lies in the sockets' buffers was not read.
             assert!(fake.flooded() < 16 << 20, "{} bytes were taken", fake.flooded());
@@ -54,12 +54,12 @@ async fn a_long_answer_of_success_is_judged_by_its_beginning() {
     for fixture in FIXTURES {
         let fake = Fake::new(answer(200, &[], &long)).await;
         let outcome = send(&fixture.open(&fake.base())).await;
-        let (class, flags) = match fixture.kind {
+        let (class, flags) = match fixture.name {
             "webhook" => (Class::Delivered, &[][..]),
-            "wecom" => (retry(), AMBIGUOUS),
-            _ => (MESSAGE, &[][..]),
+            "slack" => (MESSAGE, &[][..]),
+            _ => (retry(), AMBIGUOUS),
         };
-        assert_outcome(&outcome, class, flags, fixture.kind);
+        assert_outcome(&outcome, class, flags, fixture.name);
     }
 }
 
@@ -79,7 +79,7 @@ async fn silence_and_slowness_end_at_the_limit_and_may_have_arrived() {
         let head = answer_bytes(200, &[], fixture.accepts);
         let drip = b"HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n".to_vec();
         for reply in [Reply::Silence, Reply::Drip(head[..20].to_vec()), Reply::Drip(drip)] {
-            let what = format!("{} {reply:?}", fixture.kind);
+            let what = format!("{} {reply:?}", fixture.name);
             let fake = Fake::new(reply).await;
             let begun = Instant::now();
             let outcome = send(&fixture.open_with(&fake.base(), &quick())).await;
@@ -98,7 +98,7 @@ async fn a_hang_up_before_or_within_the_answer_may_have_arrived() {
         for kept in [0, 1, 12, 20, whole.len() - 10, whole.len() - 1] {
             let fake = Fake::new(Reply::BytesThenHangUp(whole[..kept].to_vec())).await;
             let outcome = send(&fixture.open(&fake.base())).await;
-            let what = format!("{} after {kept} bytes", fixture.kind);
+            let what = format!("{} after {kept} bytes", fixture.name);
             assert_outcome(&outcome, retry(), AMBIGUOUS, &what);
             assert_eq!(fake.seen().len(), 1, "{what}: an attempt is one request");
         }
@@ -111,7 +111,7 @@ async fn half_an_answer_that_says_not_now_has_said_enough() {
         let head = b"HTTP/1.1 429 No\r\nretry-after: 9\r\ncontent-length: 50\r\n\r\nslow".to_vec();
         let fake = Fake::new(Reply::BytesThenHangUp(head)).await;
         let outcome = send(&fixture.open(&fake.base())).await;
-        assert_outcome(&outcome, retry_after(9), &[Flag::Throttle], fixture.kind);
+        assert_outcome(&outcome, retry_after(9), &[Flag::Throttle], fixture.name);
     }
 }
 
@@ -125,7 +125,7 @@ async fn what_is_not_http_may_have_arrived() {
         ] {
             let fake = Fake::new(Reply::BytesThenHangUp(nonsense.to_vec())).await;
             let outcome = send(&fixture.open(&fake.base())).await;
-            assert_outcome(&outcome, retry(), AMBIGUOUS, fixture.kind);
+            assert_outcome(&outcome, retry(), AMBIGUOUS, fixture.name);
         }
     }
 }
@@ -140,7 +140,7 @@ async fn nobody_there_is_not_ambiguous() {
     let mute = (format!("https://{}", mute.local_addr().unwrap()), mute);
     for fixture in FIXTURES {
         for base in [&refused, &mute.0, "http://nowhere.invalid", "https://nowhere.invalid:8443"] {
-            let what = format!("{} at {base}", fixture.kind);
+            let what = format!("{} at {base}", fixture.name);
             let outcome = send(&fixture.open_with(base, &quick())).await;
             assert_outcome(&outcome, retry(), &[], &what);
             assert_eq!(outcome.status, None, "{what}");
@@ -173,12 +173,12 @@ async fn a_certificate_is_trusted_only_by_its_authority_and_its_name() {
         for fixture in FIXTURES {
             let fake = Fake::tls(answer(200, &[], fixture.accepts), acceptor.clone()).await;
             let outcome = send(&fixture.open(&fake.base())).await;
-            assert_outcome(&outcome, retry(), &[], &format!("{} unknown", fixture.kind));
+            assert_outcome(&outcome, retry(), &[], &format!("{} unknown", fixture.name));
             assert!(outcome.detail.contains("certificate"), "{}", outcome.detail);
             assert_eq!(fake.seen().len(), 0);
             let outcome = send(&fixture.open_with(&fake.base(), &with_ca)).await;
             let class = if trusted { Class::Delivered } else { retry() };
-            assert_outcome(&outcome, class, &[], &format!("{} for {name}", fixture.kind));
+            assert_outcome(&outcome, class, &[], &format!("{} for {name}", fixture.name));
             assert_eq!(fake.seen().len(), usize::from(trusted));
         }
     }
@@ -200,7 +200,7 @@ async fn metadata_services_are_refused_in_every_spelling() {
             "100.100.100.200",
         ] {
             let outcome = send(&fixture.open(&format!("http://{host}"))).await;
-            assert_outcome(&outcome, ENDPOINT, &[], &format!("{} {host}", fixture.kind));
+            assert_outcome(&outcome, ENDPOINT, &[], &format!("{} {host}", fixture.name));
             assert!(outcome.detail.contains("may not be dialled"), "{}", outcome.detail);
         }
     }
@@ -237,13 +237,13 @@ async fn a_proxy_is_used_and_its_password_is_not_repeated() {
 
         fake.reply_with(answer(407, &[], &seen.head));
         let outcome = send(&notifier).await;
-        assert_outcome(&outcome, ENDPOINT, &[], fixture.kind);
+        assert_outcome(&outcome, ENDPOINT, &[], fixture.name);
         for secret in ["UFJPWFl", "PROXYUSER", "PROXYPASS"].iter().chain(fixture.secrets) {
             assert!(!outcome.detail.contains(secret), "{}", outcome.detail);
         }
         // Over TLS a proxy that refuses the tunnel is one that nothing was sent through.
         let notifier = fixture.open_with("https://receiver.invalid", &settings);
-        assert_outcome(&send(&notifier).await, retry(), &[], fixture.kind);
+        assert_outcome(&send(&notifier).await, retry(), &[], fixture.name);
     }
 }
 

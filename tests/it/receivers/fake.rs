@@ -65,11 +65,19 @@ impl Seen {
     }
 }
 
+type Decider = Box<dyn Fn(&Seen) -> Option<Reply> + Send>;
+
 #[derive(Default)]
 struct State {
     /// Answers in turn; the last goes on.
     replies: Vec<Reply>,
     seen: Vec<Seen>,
+    /// Requests for an access token, which come before what a test is about.
+    asked: Vec<Seen>,
+    /// How those are answered, in turn; the last goes on. None are granted.
+    grants: Vec<Reply>,
+    /// Answers some requests before the replies in turn do.
+    decider: Option<Decider>,
     flooded: usize,
 }
 
@@ -137,6 +145,21 @@ impl Fake {
         self.state.lock().unwrap().replies = vec![reply];
     }
 
+    /// Answers requests for a token in turn, in place of granting one; the last goes on.
+    pub(crate) fn grant(&self, replies: Vec<Reply>) {
+        self.state.lock().unwrap().grants = replies;
+    }
+
+    /// Lets `decide` answer the requests that it has an answer to.
+    pub(crate) fn decide(&self, decide: impl Fn(&Seen) -> Option<Reply> + Send + 'static) {
+        self.state.lock().unwrap().decider = Some(Box::new(decide));
+    }
+
+    /// The requests for a token so far.
+    pub(crate) fn asked(&self) -> Vec<Seen> {
+        self.state.lock().unwrap().asked.clone()
+    }
+
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state.lock().unwrap().seen.clone()
     }
@@ -156,10 +179,14 @@ async fn serve(
     while let Some(request) = read_request(&mut stream, &mut buffer, number).await {
         let reply = {
             let mut state = state.lock().unwrap();
-            state.seen.push(request);
-            match state.replies.len() {
-                1 => state.replies[0].clone(),
-                _ => state.replies.remove(0),
+            if request.line().contains("/cgi-bin/gettoken?") {
+                let granted = granted(&request);
+                state.asked.push(request);
+                next(&mut state.grants).unwrap_or(granted)
+            } else {
+                let decided = state.decider.as_ref().and_then(|decide| decide(&request));
+                state.seen.push(request);
+                decided.or_else(|| next(&mut state.replies)).unwrap_or(Reply::Silence)
             }
         };
         match reply {
@@ -191,6 +218,26 @@ async fn serve(
             }
         }
     }
+}
+
+/// The first of some replies; the last one stays.
+fn next(replies: &mut Vec<Reply>) -> Option<Reply> {
+    if replies.len() > 1 { Some(replies.remove(0)) } else { replies.first().cloned() }
+}
+
+/// A token that holds the secret it was asked with, so that a leak of either shows.
+fn granted(request: &Seen) -> Reply {
+    let secret = request.line().split("corpsecret=").nth(1).unwrap_or_default();
+    let secret = secret.split([' ', '&']).next().unwrap_or_default();
+    token(&format!("token-for-{secret}"), 7200)
+}
+
+/// The answer that grants a token.
+pub(crate) fn token(token: &str, expires_in: i64) -> Reply {
+    let body = format!(
+        r#"{{"errcode":0,"errmsg":"ok","access_token":"{token}","expires_in":{expires_in}}}"#
+    );
+    answer(200, &[("content-type", "application/json")], &body)
 }
 
 async fn read_request(

@@ -44,12 +44,12 @@ async fn a_receiver_that_repeats_our_secrets_is_not_repeated() {
             for status in [200, 400, 404, 429, 500] {
                 fake.reply_with(answer(status, &[("location", &fake.base())], &echo));
                 let outcome = send(&notifier).await;
-                let what = format!("{} {status}", fixture.kind);
+                let what = format!("{} {status}", fixture.name);
                 assert_hidden(&format!("{outcome:?}"), &fixture, &what);
             }
             let errmsg = serde_json::json!({"errcode": 40058, "errmsg": echo}).to_string();
             fake.reply_with(answer(200, &[], &errmsg));
-            assert_hidden(&format!("{:?}", send(&notifier).await), &fixture, fixture.kind);
+            assert_hidden(&format!("{:?}", send(&notifier).await), &fixture, fixture.name);
         }
     }
 }
@@ -91,7 +91,7 @@ async fn no_secret_shows_in_failures_or_in_logs_at_any_level() {
         ] {
             fake.reply_with(reply);
             let outcome = send(&fixture.open_with(&fake.base(), &quick())).await;
-            assert_hidden(&format!("{outcome:?}"), &fixture, fixture.kind);
+            assert_hidden(&format!("{outcome:?}"), &fixture, fixture.name);
         }
         for base in ["http://127.0.0.1:1", "https://nowhere.invalid", "http://169.254.169.254"]
             .into_iter()
@@ -120,14 +120,20 @@ type SecretText = fn(&str, &str) -> String;
 fn from_file(kind: &str, base: &str, path: &std::path::Path) -> (Arc<dyn Settings>, SecretText) {
     let text: SecretText = match kind {
         "slack" => |base, key| format!("{base}/services/T0/B0/{key}\n"),
-        "wecom" => |_, key| format!("{key}\n"),
+        "slack_api" => |_, key| format!("xoxb-{key}\n"),
+        "wecom" | "wecom_app" => |_, key| format!("{key}\n"),
         _ => |base, key| format!("{base}/hooks/{key}\n"),
     };
     write_secret(path, &text(base, "old-key"));
     let secret = Secret::file(path).unwrap();
     let settings: Arc<dyn Settings> = match kind {
         "slack" => Arc::new(SlackSettings::new(secret).unwrap()),
+        "slack_api" => Arc::new(SlackApiSettings::new(secret, "#ops", Some(base)).unwrap()),
         "wecom" => Arc::new(WecomSettings::new(secret, Some(base)).unwrap()),
+        "wecom_app" => {
+            let app = wecom_app(secret);
+            Arc::new(WecomAppSettings::new(app, everybody(), Some(base)).unwrap())
+        }
         _ => Arc::new(WebhookSettings::new(secret, WebhookOptions::default()).unwrap()),
     };
     (settings, text)
@@ -139,8 +145,8 @@ async fn a_secret_that_was_replaced_in_its_file_is_used_after_the_first_refusal(
     for fixture in FIXTURES {
         let (status, refusal) = fixture.refuses_all;
         let fake = Fake::new(answer(status, &[], refusal)).await;
-        let path = folder.path().join(fixture.kind);
-        let (settings, text) = from_file(fixture.kind, &fake.base(), &path);
+        let path = folder.path().join(fixture.name);
+        let (settings, text) = from_file(fixture.name, &fake.base(), &path);
         let notifier = open(&*settings, &patient());
         assert_outcome(&send(&notifier).await, ENDPOINT, &[], "unchanged");
 
@@ -152,9 +158,9 @@ async fn a_secret_that_was_replaced_in_its_file_is_used_after_the_first_refusal(
         }
         fake.reply_with(answer(200, &[], fixture.accepts));
         assert_outcome(&send(&notifier).await, Class::Delivered, &[], "the new one");
-        let lines: Vec<_> = fake.seen().iter().map(|seen| seen.line().to_owned()).collect();
-        assert!(lines[..3].iter().all(|line| line.contains("old-key")), "{lines:?}");
-        assert!(lines[3].contains("new-key"), "{lines:?}");
+        let heads: Vec<_> = fake.seen().into_iter().map(|seen| seen.head).collect();
+        assert!(heads[..3].iter().all(|head| head.contains("old-key")), "{heads:?}");
+        assert!(heads[3].contains("new-key"), "{heads:?}");
 
         fake.reply_with(answer(status, &[], refusal));
         std::fs::remove_file(&path).unwrap();

@@ -29,6 +29,12 @@ const SECRETS: &[(&str, &str)] = &[
     ("SLACK_PATH_FILE", "T1SLACK1/B1SLACK1/xSecretPathOfSlack1"),
     ("WECOM_KEY", "693a91f6-7xxx-4bc4-97a0-0ec2sifa5aaa"),
     ("WECOM_KEY_FILE", "793a91f6-7xxx-4bc4-97a0-0ec2sifa5bbb"),
+    ("SLACK_TOKEN", "xoxb-0slack-1secret-2token-in-place"),
+    ("SLACK_TOKEN_FILE", "xoxb-0slack-1secret-2token-in-file"),
+    ("WECOM_SECRET", "corp-secret_0in1place2345678901234567890123"),
+    ("WECOM_SECRET_FILE", "corp-secret_0in1file34567890123456789012345"),
+    // What WeCom grants for these; nobody configures it.
+    ("ACCESS_TOKEN", "granted-access-token-secret-0123456789"),
     ("HOOK_USER", "hook-user-secret"),
     ("HOOK_PASSWORD", "hook-pa55word-secret"),
     ("HOOK_PATH", "hook-path-secret"),
@@ -132,6 +138,11 @@ const WAYS: &[(&str, u16)] = &[
 
 fn failing(status: u16) -> impl Fn(usize, &Seen) -> Reply {
     move |_, seen| match status {
+        // Some fail before an app has its token, the others with the token in the address.
+        200 | 400 | 403 | 410 if seen.path.starts_with("/cgi-bin/gettoken") => {
+            let token = secret("ACCESS_TOKEN");
+            Reply::status(200).body(json!({"errcode": 0, "access_token": token}).to_string())
+        }
         200 => Reply::status(200).body(json!({"errcode": 40058, "errmsg": echo(seen)}).to_string()),
         299 => Reply { hang_up: true, ..Reply::status(200).body(echo(seen)) },
         302 => Reply::status(302).header("location", seen.path.clone()).body(echo(seen)),
@@ -246,6 +257,33 @@ impl Far {
                 "wecom",
                 format!("      key_file: WECOM_KEY_FILE\n      base_url: {url}\n"),
             );
+            add(
+                format!("slack-app-{way}"),
+                "slack",
+                format!(
+                    "      token: ${{SLACK_TOKEN}}\n      channel: C01\n      api_url: {url}\n"
+                ),
+            );
+            add(
+                format!("slack-app-file-{way}"),
+                "slack",
+                format!(
+                    "      token_file: SLACK_TOKEN_FILE\n      channel: C01\n      api_url: {url}\n"
+                ),
+            );
+            for (name, key) in [
+                ("wecom-app", "secret: ${WECOM_SECRET}"),
+                ("wecom-app-file", "secret_file: WECOM_SECRET_FILE"),
+            ] {
+                add(
+                    format!("{name}-{way}"),
+                    "wecom",
+                    format!(
+                        "      corpid: ww0123456789abcdef\n      {key}\n      agentid: 1000002\n      \
+                         to_user: zhangsan\n      base_url: {url}\n"
+                    ),
+                );
+            }
             add(
                 format!("hook-{way}"),
                 "webhook",

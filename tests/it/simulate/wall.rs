@@ -147,6 +147,107 @@ async fn wecom_payloads_are_judged_in_bytes() {
     assert!(body.contains("40035"), "{body}");
 }
 
+/// Calls a method of the wall's Slack API with its token.
+async fn slack_api(wall: &Wall, method: &str, mut message: Value) -> Value {
+    if message.get("channel").is_none() {
+        message["channel"] = json!(wall.slack_channel());
+    }
+    let url = format!("{}/{method}", wall.slack_api_url());
+    let request = http().post(url).bearer_auth(wall.slack_token()).body(message.to_string());
+    serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn the_slack_api_posts_threads_and_edits() {
+    let wall = wall(false).await;
+    let mut messages = wall.messages();
+    let head = slack_api(&wall, "chat.postMessage", json!({"text": "down"})).await;
+    assert_eq!((&head["ok"], &head["channel"]), (&json!(true), &json!(wall.slack_channel())));
+    let ts = head["ts"].as_str().unwrap();
+    let reply =
+        slack_api(&wall, "chat.postMessage", json!({"text": "still", "thread_ts": ts})).await;
+    let edit = slack_api(&wall, "chat.update", json!({"text": "well", "ts": ts})).await;
+    assert_ne!(reply["ts"], head["ts"]);
+    assert_eq!(edit["ts"], head["ts"]);
+    let by_name = slack_api(&wall, "chat.postMessage", json!({"text": "x", "channel": "#deploys"}));
+    assert_eq!(by_name.await["ok"], true);
+    let mut places = Vec::new();
+    for _ in 0..3 {
+        let place = messages.recv().await.unwrap().place.unwrap();
+        places.push((place.thread, place.edit));
+    }
+    assert_eq!(places, [(None, false), (Some(ts.to_owned()), false), (None, true)]);
+
+    let post = "chat.postMessage";
+    for (method, message, error) in [
+        (post, json!({"text": ""}), "no_text"),
+        (post, json!({"text": 1}), "invalid_arguments"),
+        (post, json!({"text": "a", "channel": "C0ELSEWHERE"}), "channel_not_found"),
+        (post, json!({"text": "a", "thread_ts": "1.2"}), "thread_not_found"),
+        (post, blocks(vec![json!({"type": "fireworks"})]), "invalid_blocks"),
+        (post, blocks(vec![section(&"a".repeat(3_000)); 5]), "msg_blocks_too_long"),
+        ("chat.update", json!({"text": "a", "ts": "1.2"}), "message_not_found"),
+        ("chat.update", json!({"text": "a"}), "message_not_found"),
+        ("chat.update", json!({"text": "a".repeat(4_001), "ts": ts}), "msg_too_long"),
+        ("chat.delete", json!({"ts": ts}), "unknown_method"),
+    ] {
+        let answer = slack_api(&wall, method, message).await;
+        assert_eq!(answer, json!({"ok": false, "error": error}), "{method}");
+    }
+    let url = format!("{}/{post}", wall.slack_api_url());
+    assert!(self::post(&url, "{}".to_owned()).await.1.contains("not_authed"));
+    let wrong = http().post(url).bearer_auth("xoxb-wrong").send().await.unwrap();
+    assert!(wrong.text().await.unwrap().contains("invalid_auth"));
+}
+
+#[tokio::test]
+async fn the_wecom_app_takes_a_token_and_shows_nothing_twice() {
+    let wall = wall(false).await;
+    let ask = async |corpid: &str, secret: &str| -> Value {
+        let url = format!(
+            "{}/cgi-bin/gettoken?corpid={corpid}&corpsecret={secret}",
+            wall.wecom_base_url()
+        );
+        let answer = http().get(url).send().await.unwrap();
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    };
+    assert_eq!(ask("ww0", wall.wecom_secret()).await["errcode"], 40013);
+    assert_eq!(ask(wall.wecom_corpid(), "x").await["errcode"], 40001);
+    let granted = ask(wall.wecom_corpid(), wall.wecom_secret()).await;
+    assert_eq!((&granted["errcode"], &granted["expires_in"]), (&json!(0), &json!(7200)));
+    let send = async |token: &str, message: Value| -> i64 {
+        let base = wall.wecom_base_url();
+        let url = format!("{base}/cgi-bin/message/send?access_token={token}");
+        let (_, body) = post(&url, message.to_string()).await;
+        serde_json::from_str::<Value>(&body).unwrap()["errcode"].as_i64().unwrap()
+    };
+    let token = granted["access_token"].as_str().unwrap();
+    let text = |content: &str| {
+        json!({"touser": "zhangsan", "agentid": wall.wecom_agentid(), "msgtype": "text",
+            "text": {"content": content}, "enable_duplicate_check": 1})
+    };
+    let without = |name: &str| {
+        let mut message = text("a");
+        message.as_object_mut().unwrap().remove(name);
+        message
+    };
+    for (token, message, wanted) in [
+        (token, text("a"), 0),
+        (token, text("a"), 0),
+        (token, text("b"), 0),
+        ("", text("a"), 41001),
+        ("stale", text("a"), 40014),
+        (token, without("agentid"), 301_002),
+        (token, without("touser"), 82001),
+        (token, text(""), 44004),
+        (token, json!({"msgtype": "markdown", "markdown": {"content": "a".repeat(2_049)}}), 40058),
+    ] {
+        assert_eq!(send(token, message.clone()).await, wanted, "{token} {message}");
+    }
+    // The second of two with the same bytes was taken and not shown.
+    assert_eq!(wall.counts().accepted, 2);
+}
+
 #[tokio::test]
 async fn what_comes_too_fast_is_told_to_wait() {
     let wall = wall(true).await;
@@ -294,6 +395,11 @@ async fn a_browser_shows_what_people_would_see_and_foreign_text_stays_text() {
     );
     let payload = json!({"msgtype": "markdown", "markdown": {"content": content}});
     post(&wall.wecom_webhook_url(), payload.to_string()).await;
+    let head = slack_api(&wall, "chat.postMessage", json!({"text": "*pay* is down"})).await;
+    let ts = head["ts"].as_str().unwrap();
+    let reply = json!({"text": "down &lt;b&gt;still&lt;/b&gt;", "thread_ts": ts});
+    slack_api(&wall, "chat.postMessage", reply).await;
+    slack_api(&wall, "chat.update", json!({"text": "*pay* is well again", "ts": ts})).await;
     wall.report(ServiceCounts { seen: 2, matched: 1, delivered: 3 });
 
     let dom = dom(wall.url() + "/?still").await;
@@ -309,9 +415,14 @@ async fn a_browser_shows_what_people_would_see_and_foreign_text_stays_text() {
         "Refused: invalid_blocks",
         r#"<div class="heading h3">Deploy</div>"#,
         r#"<span class="warning"><b>failed</b></span>"#,
+        // An edit takes the place of what it edits, and the thread stays under it.
+        r#"<span class="edited">(edited)</span>"#,
+        "<b>pay</b> is well again",
+        r#"<ol class="thread"><li class="message">"#,
+        "down &lt;b&gt;still&lt;/b&gt;",
         r#"<dd id="count-seen">2</dd>"#,
         r#"<dd id="count-matched">1</dd>"#,
-        r#"<dd id="count-delivered">3</dd>"#,
+        r#"<dd id="count-delivered">6</dd>"#,
         r#"<dd id="count-refused">1</dd>"#,
         // The row that the first message is about says where it was told.
         r#"<div class="told"><span class="slack">Slack</span></div>"#,
@@ -319,9 +430,13 @@ async fn a_browser_shows_what_people_would_see_and_foreign_text_stays_text() {
         assert!(dom.contains(shown), "no {shown} in {dom}");
     }
     assert!(dom.contains("<title>triggerbell · chat wall</title>"), "a script has run");
-    for absent in
-        ["<script>document", "<img", "javascript:alert(1)\"", "onerror=document.title='owned'>"]
-    {
+    for absent in [
+        "<script>document",
+        "<img",
+        "javascript:alert(1)\"",
+        "onerror=document.title='owned'>",
+        "is down",
+    ] {
         assert!(!dom.contains(absent), "{absent} in {dom}");
     }
 }

@@ -141,6 +141,7 @@ impl Store for Outbox {
                 plain: row.plain,
                 created_at: row.due_at,
                 payload: Payload { format: PayloadFormat::Json, body: "{}".to_owned() },
+                earlier: None,
             }
         });
         Ok(claimed.collect())

@@ -101,6 +101,7 @@ fn due(conn: &Connection, receiver: i64, claim: &Claim) -> Outcome<Vec<Delivery>
             key: row.get(6)?,
             reason: row.get::<_, Code<_>>(7)?.0,
             payload: Payload { format: row.get::<_, Code<_>>(8)?.0, body: row.get(9)? },
+            earlier: None,
         });
     }
     Ok(deliveries)
