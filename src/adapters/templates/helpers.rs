@@ -42,6 +42,8 @@ pub(super) enum Helper {
     Or,
     /// `not x`.
     Not,
+    /// `replace x this that`: the text with each `this` become `that`.
+    Replace,
     /// `concat x y …`: one text after the other.
     Concat,
     /// `hmac_sha256 key message`: 32 bytes.
@@ -97,6 +99,7 @@ pub(super) const HELPERS: &[Signature] = &[
     sign(Helper::And, "and", 2, usize::MAX, "(and x y)", Type::Truth),
     sign(Helper::Or, "or", 2, usize::MAX, "(or x y)", Type::Truth),
     sign(Helper::Not, "not", 1, 1, "(not x)", Type::Truth),
+    sign(Helper::Replace, "replace", 3, 3, "{{replace x 'this' 'that'}}", Type::Text),
     sign(Helper::Concat, "concat", 2, usize::MAX, "(concat x y)", Type::Text),
     sign(Helper::HmacSha256, "hmac_sha256", 2, 2, "(hmac_sha256 key message)", Type::Bytes),
     sign(Helper::Base64, "base64", 1, 1, "{{base64 x}}", Type::Late),
@@ -107,7 +110,7 @@ pub(super) const HELPERS: &[Signature] = &[
 /// The names of all helpers, as documents list them.
 pub(super) const NAMES: &[&str] = &[
     "json", "plain", "time", "ago", "duration", "truncate", "upper", "lower", "default", "eq",
-    "ne", "and", "or", "not", "concat", "mention",
+    "ne", "and", "or", "not", "replace", "concat", "mention",
 ];
 
 /// The names of those that webhooks know besides.
@@ -197,9 +200,25 @@ pub(super) fn call<'a>(helper: Helper, args: &[Value<'a>], scope: &Scope<'a>) ->
         Helper::And => Value::Truth(args.iter().all(|arg| arg.is_true(scope))),
         Helper::Or => Value::Truth(args.iter().any(|arg| arg.is_true(scope))),
         Helper::Not => Value::Truth(!first.is_true(scope)),
+        Helper::Replace => replace(args, scope),
         Helper::Concat | Helper::HmacSha256 | Helper::Base64 | Helper::Hex | Helper::UrlEncode => {
             formula(helper, args, scope)
         }
+    }
+}
+
+fn replace<'a>(args: &[Value<'a>], scope: &Scope<'a>) -> Value<'a> {
+    let [text, this, that] = args else { return Value::Absent };
+    let (this, that) = (this.to_text(scope), that.to_text(scope));
+    // An empty text stands between any two letters, which nobody means.
+    let new = |text: &str| match &*this {
+        "" => text.to_owned(),
+        this => text.replace(this, &that),
+    };
+    match text {
+        Value::Absent => Value::Absent,
+        Value::Lines(text) => Value::Lines(Cow::Owned(new(text))),
+        other => Value::Text(Cow::Owned(new(&other.to_text(scope)))),
     }
 }
 

@@ -13,7 +13,7 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::State,
-    http::{HeaderMap, StatusCode, Uri},
+    http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
+    pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
@@ -149,12 +150,15 @@ impl Receiver {
 
 async fn take(
     State(inner): State<Arc<Inner>>,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let body = String::from_utf8_lossy(&body).into_owned();
-    let mut seen = Seen { path: uri.to_string(), headers, body, at: Instant::now(), status: 0 };
+    let method = method.to_string();
+    let mut seen =
+        Seen { method, path: uri.to_string(), headers, body, at: Instant::now(), status: 0 };
     let number = inner.count.fetch_add(1, Ordering::Relaxed);
     let reply = (inner.script)(number, &seen);
     seen.status = if reply.accepts() { reply.status } else { reply.status.max(299) };
