@@ -26,7 +26,7 @@ use crate::{
         alarm::Alarms,
         board::LaneBoards,
         cursor::FirstRun,
-        decider::{Decider, Policy},
+        decider::{Decider, DeciderWorld, Deciding, Policy},
         delivery::{Lane, LaneSettings, LaneWorld},
         intake::{Intake, IntakeSettings, IntakeWorld},
         teller::AlarmTeller,
@@ -72,6 +72,7 @@ pub struct App {
     listener: TcpListener,
     router: axum::Router,
     intakes: Vec<Intake>,
+    deciding: Deciding,
     lanes: Vec<Lane>,
     upkeep: Upkeep,
     teller: AlarmTeller,
@@ -108,15 +109,14 @@ impl App {
         let alarms = Alarms::new(metrics.clone());
         let wakes = Wakes::new(names);
         let policy = Policy::new(config.rules, renderer);
-        let decider = Decider::new(
-            policy,
-            store.clone(),
-            clock.clone(),
-            metrics.clone(),
-            alarms.clone(),
-            wakes.clone(),
-        );
-        let decider = Arc::new(decider.await?);
+        let decider_world = DeciderWorld {
+            store: store.clone(),
+            clock: clock.clone(),
+            observer: metrics.clone(),
+            alarms: alarms.clone(),
+            wakes: wakes.clone(),
+        };
+        let (decider, deciding) = Decider::new(policy, decider_world).await?;
 
         let intake_world = IntakeWorld {
             store: store.clone(),
@@ -209,7 +209,18 @@ impl App {
         };
         let control: Arc<dyn Control> = Arc::new(service);
         let router = api::router(settings, control.clone(), store);
-        Ok(Self { listener, router, intakes, lanes, upkeep, teller, control, store: sqlite, addr })
+        Ok(Self {
+            listener,
+            router,
+            intakes,
+            deciding,
+            lanes,
+            upkeep,
+            teller,
+            control,
+            store: sqlite,
+            addr,
+        })
     }
 
     /// The address that the API listens on.
@@ -231,6 +242,7 @@ impl App {
         for intake in self.intakes {
             loops.spawn(intake.run(cancel.clone()));
         }
+        loops.spawn(self.deciding.run(cancel.clone()));
         for lane in self.lanes {
             loops.spawn(lane.run(cancel.clone()));
         }

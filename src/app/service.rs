@@ -29,7 +29,7 @@ const INTERVALS: f64 = 3.0;
 pub(super) struct ServiceParts {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) decider: Arc<Decider>,
+    pub(super) decider: Decider,
     pub(super) metrics: Arc<Metrics>,
     pub(super) alarms: Alarms,
     pub(super) wakes: Wakes,

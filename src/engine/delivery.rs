@@ -39,9 +39,10 @@ const BATCH: usize = 256;
 /// Outcomes that are kept at once although more are on their way.
 const SETTLE_MANY: usize = 128;
 
-/// How long a busy lane gathers: outcomes to keep, and rows to claim. One sync then serves many; a
-/// lane that is not busy waits for nothing.
-const GATHER: Duration = Duration::from_millis(5);
+/// How long a busy lane gathers: outcomes to keep, and rows to claim, which it then writes
+/// together. One sync serves many of them, and the pages that each commit writes anew; a lane that
+/// is not busy waits for nothing.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// How long a lane sleeps when nothing tells it otherwise.
 const SLOW_POLL: Duration = Duration::from_secs(30);
@@ -119,10 +120,8 @@ pub struct Lane {
     seen_at: Timestamp,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     stopping: bool,
-    /// When a settlement was last begun.
-    settled_at: Option<tokio::time::Instant>,
-    /// When a claim was last begun.
-    claimed_at: Option<tokio::time::Instant>,
+    /// When a settlement or a claim was last begun.
+    wrote_at: Option<tokio::time::Instant>,
 }
 
 /// A piece of work that ended.
@@ -130,7 +129,7 @@ enum Done {
     Claimed { wanted: usize, result: Result<Vec<Delivery>, StoreError> },
     NextDue(Result<Option<Timestamp>, StoreError>),
     Sent(Box<Attempt>),
-    Settled { batch: Vec<Settlement>, kept_record: bool, result: Result<(), StoreError> },
+    Settled { batch: Arc<[Settlement]>, kept_record: bool, result: Result<(), StoreError> },
 }
 
 /// An attempt that was made.
@@ -176,8 +175,7 @@ impl Lane {
             seen_at,
             work: FuturesUnordered::new(),
             stopping: false,
-            settled_at: None,
-            claimed_at: None,
+            wrote_at: None,
         };
         // Whoever started it may have changed what the lane was closed for.
         lane.probe_within(PROBE_MIN);
@@ -223,19 +221,14 @@ impl Lane {
             let Some(delivery) = self.ready.pop_front() else { break };
             self.start_send(delivery, now);
         }
-        let mut gather = Duration::MAX;
-        if !self.unsettled.is_empty() && self.settling == 0 {
-            let many = self.unsettled.len() >= SETTLE_MANY;
-            match self.gathers(self.settled_at).filter(|_| !many) {
-                Some(wait) => gather = gather.min(wait),
-                None => self.start_settle(Duration::ZERO),
-            }
-        }
         let mut until = self.wait_until(now);
-        if !self.claiming && self.ready.len() < self.settings.concurrency {
-            if let Some(wait) = self.gathers(self.claimed_at) {
-                gather = gather.min(wait);
-            } else {
+        let gather = self.gathers();
+        if gather.is_none() {
+            // Both at once, so that they share a commit.
+            if !self.unsettled.is_empty() && self.settling == 0 {
+                self.start_settle(Duration::ZERO);
+            }
+            if !self.claiming && self.ready.len() < self.settings.concurrency * 2 {
                 match self.claimable(now) {
                     Claimable::Now(limit) => self.start_claim(limit, now),
                     Claimable::At(at) => until = until.min(at),
@@ -243,13 +236,18 @@ impl Lane {
                 }
             }
         }
+        let gather = gather.unwrap_or(Duration::MAX);
         Duration::try_from(until.duration_since(now)).unwrap_or_default().min(gather)
     }
 
     /// How much longer a busy lane gathers since it last wrote; `None` when it is to write now.
-    fn gathers(&self, last: Option<tokio::time::Instant>) -> Option<Duration> {
+    fn gathers(&self) -> Option<Duration> {
         let busy = self.sending * 2 > self.settings.concurrency && self.settings.concurrency > 8;
-        let left = GATHER.checked_sub(last.filter(|_| busy && !self.stopping)?.elapsed())?;
+        let full = self.unsettled.len() >= SETTLE_MANY && self.settling == 0;
+        if !busy || full || self.stopping {
+            return None;
+        }
+        let left = GATHER.checked_sub(self.wrote_at?.elapsed())?;
         Some(left).filter(|left| !left.is_zero())
     }
 
@@ -326,7 +324,7 @@ impl Lane {
 
     fn start_claim(&mut self, wanted: usize, now: Timestamp) {
         self.claiming = true;
-        self.claimed_at = Some(tokio::time::Instant::now());
+        self.wrote_at = Some(tokio::time::Instant::now());
         self.rung = false;
         if self.settings.pace.is_some() {
             // Kept before they are sent: after a crash the lane is too slow rather than too fast.
@@ -364,8 +362,8 @@ impl Lane {
 
     /// Keeps what attempts came to, after a wait where the store just failed.
     fn start_settle(&mut self, after: Duration) {
-        let batch = std::mem::take(&mut self.unsettled);
-        self.settled_at = Some(tokio::time::Instant::now());
+        let batch: Arc<[Settlement]> = std::mem::take(&mut self.unsettled).into();
+        self.wrote_at = Some(tokio::time::Instant::now());
         self.settling = batch.len();
         let record = self.dirty.then(|| self.record_at(self.world.clock.now()));
         self.dirty = false;
@@ -410,7 +408,7 @@ impl Lane {
             }
             Done::Sent(attempt) => self.absorb_attempt(*attempt),
             Done::Settled { batch, kept_record, result } => {
-                self.absorb_settle(batch, kept_record, result);
+                self.absorb_settle(&batch, kept_record, result);
             }
         }
     }
@@ -592,7 +590,7 @@ impl Lane {
 
     fn absorb_settle(
         &mut self,
-        batch: Vec<Settlement>,
+        batch: &[Settlement],
         kept_record: bool,
         result: Result<(), StoreError>,
     ) {
@@ -608,7 +606,7 @@ impl Lane {
             Err(error) => {
                 // Nothing is forgotten: they are kept with the next batch.
                 self.dirty |= kept_record;
-                let newer = std::mem::replace(&mut self.unsettled, batch);
+                let newer = std::mem::replace(&mut self.unsettled, batch.to_vec());
                 self.unsettled.extend(newer);
                 self.store_failed("keep what was delivered", &error);
                 self.start_settle(STORE_BACKOFF);

@@ -35,7 +35,7 @@ pub struct AlarmTeller {
     /// The receivers that they go to.
     pub send_to: Vec<Arc<str>>,
     /// Whose renderer makes the messages.
-    pub decider: Arc<Decider>,
+    pub decider: Decider,
     /// The outbox.
     pub store: Arc<dyn Store>,
     /// The wall clock.

@@ -65,7 +65,7 @@ pub trait Store: Send + Sync + 'static {
     /// Says what attempts came to, and keeps a lane's record with them.
     async fn settle(
         &self,
-        settlements: Vec<Settlement>,
+        settlements: Arc<[Settlement]>,
         lane: Option<LaneRecord>,
     ) -> Result<(), StoreError>;
 
@@ -201,14 +201,14 @@ pub struct CursorMove {
     pub seal: bool,
 }
 
-/// All that one step of the intake causes.
+/// All that steps of the intake cause: of one repository, or of several that are put down together.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
-    /// The cursor's move; `None` while sealed rows are decided, or for a tick.
-    pub cursor: Option<CursorMove>,
-    /// Entries with what was decided of them, oldest first.
+    /// The cursors' moves; none while sealed rows are decided, or for a tick.
+    pub cursors: Vec<CursorMove>,
+    /// Entries with what was decided of them, oldest first within each repository.
     pub entries: Vec<DecidedEntry>,
-    /// These entries were sealed; their staged rows go.
+    /// These entries, of one repository then, were sealed; their staged rows go.
     pub unseal: bool,
     /// Changes of the decision state.
     pub changes: Vec<StateChange>,

@@ -90,7 +90,7 @@ pub struct IntakeWorld {
     /// Where cursors lie.
     pub store: Arc<dyn Store>,
     /// Who decides and commits.
-    pub decider: Arc<Decider>,
+    pub decider: Decider,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// Who counts.

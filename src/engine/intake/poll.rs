@@ -46,7 +46,7 @@ pub(super) struct Poller {
     pub(super) name: Arc<str>,
     pub(super) source: Arc<dyn Source>,
     pub(super) store: Arc<dyn Store>,
-    pub(super) decider: Arc<Decider>,
+    pub(super) decider: Decider,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) board: SourceBoard,

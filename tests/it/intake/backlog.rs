@@ -51,7 +51,7 @@ async fn up_to_two_thousand_rows_are_one_commit_with_the_cursor() {
     assert_eq!(scene.store.staged_chunks(), 0);
     let commits = scene.store.commits();
     assert_eq!(commits[0].entries, 1900);
-    assert_eq!(commits[0].repo.as_deref(), Some(&*name(0)));
+    assert_eq!(commits[0].repos, [name(0).into()]);
 }
 
 /// How many writes it takes to take the backlog in.

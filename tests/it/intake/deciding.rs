@@ -153,3 +153,38 @@ async fn after_a_failed_commit_the_decision_state_is_read_again() {
     assert_eq!(scene.store.state_reads(), reads, "not at every batch");
     scene.assert_each_once(9);
 }
+
+/// Five repositories of ten rows each, first read in the same instant.
+fn five() -> Scene {
+    let scene = Scene::new(Setting { repos: 5, requests_per_second: 1e6, ..Setting::default() });
+    for index in 0..5 {
+        scene.registry.publish(&name(index), 10);
+    }
+    scene
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_several_repositories_bring_while_a_commit_is_under_way_is_one_commit() {
+    let mut scene = five();
+    scene.start().await;
+    scene.pass(5 * SECOND).await;
+    scene.assert_each_once(50);
+    let commits = scene.store.commits();
+    let moved: usize = commits.iter().map(|commit| commit.repos.len()).sum();
+    assert_eq!(moved, 5, "each cursor moved once");
+    assert!(commits.len() < 5, "{commits:?}");
+    assert!(commits.iter().any(|commit| commit.repos.len() > 1 && commit.entries > 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_the_store_cant_take_in_hold_up_no_other_repository() {
+    let mut scene = five();
+    scene.store.poison(Some(&name(2)));
+    scene.start().await;
+    scene.pass(SECOND).await;
+    scene.assert_each_once(40);
+    assert_eq!(scene.store.cursor("shop", &name(2)).total, None);
+    scene.store.poison(None);
+    scene.pass(10 * MINUTE).await;
+    scene.assert_each_once(50);
+}

@@ -20,7 +20,7 @@ use triggerbell::{
     engine::{
         alarm::Alarms,
         cursor::FirstRun,
-        decider::{Decider, Policy},
+        decider::{Decider, DeciderWorld, Policy},
         intake::{Intake, IntakeSettings, IntakeWorld, SourceBoard},
         wake::Wakes,
     },
@@ -354,17 +354,17 @@ impl Scene {
     pub(super) async fn start(&mut self) {
         let policy = Policy::new(RuleSet::new(self.setting.rules.clone()), self.words.clone());
         let store = Arc::new(self.store.clone());
-        let decider = Decider::new(
-            policy,
-            store.clone(),
-            Arc::new(self.clock),
-            self.observer.clone(),
-            self.alarms.clone(),
-            self.wakes.clone(),
-        );
+        let world = DeciderWorld {
+            store: store.clone(),
+            clock: Arc::new(self.clock),
+            observer: self.observer.clone(),
+            alarms: self.alarms.clone(),
+            wakes: self.wakes.clone(),
+        };
+        let (decider, deciding) = Decider::new(policy, world).await.unwrap();
         let world = IntakeWorld {
             store,
-            decider: Arc::new(decider.await.unwrap()),
+            decider,
             clock: Arc::new(self.clock),
             observer: self.observer.clone(),
             alarms: self.alarms.clone(),
@@ -380,7 +380,10 @@ impl Scene {
         };
         let intake = Intake::new(settings, self.registry.clone(), world);
         let (board, cancel) = (intake.board(), CancellationToken::new());
-        let task = tokio::spawn(intake.run(cancel.clone()));
+        let (reading, deciding) = (intake.run(cancel.clone()), deciding.run(cancel.clone()));
+        let task = tokio::spawn(async move {
+            tokio::join!(reading, deciding);
+        });
         self.running = Some(Running { board, cancel, task });
     }
 

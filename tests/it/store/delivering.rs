@@ -140,7 +140,7 @@ async fn attempts_are_kept_with_what_each_came_to() {
     let outcome = Outcome::new(Class::Retry { after: Some(Duration::from_secs(7)) }, None, "hung")
         .with(Flag::Ambiguous);
     failed.outcome = OutcomeRecord::from(&outcome);
-    home.settle(vec![failed.clone()], None).await.unwrap();
+    home.settle([failed.clone()].into(), None).await.unwrap();
 
     let view = home.notification(id(1)).await.unwrap().unwrap().0;
     assert_eq!(view.last_outcome.as_ref(), Some(&failed.outcome));
@@ -164,7 +164,7 @@ async fn a_message_delivered_at_once_shows_its_one_attempt() {
     home.put(vec![about(1, "ops", "a")]).await;
     let claimed = home.claim_for("ops", 1, at(9)).await;
     let delivered = settlement(&claimed[0], SettleAs::Delivered, at(9));
-    home.settle(vec![delivered.clone()], None).await.unwrap();
+    home.settle([delivered.clone()].into(), None).await.unwrap();
 
     let (view, _, attempts) = home.notification(id(1)).await.unwrap().unwrap();
     assert_eq!(view.last_outcome.as_ref(), Some(&delivered.outcome));
@@ -180,7 +180,7 @@ async fn a_long_answer_is_kept_whole() {
     let claimed = home.claim_for("ops", 1, at(9)).await;
     let mut delivered = settlement(&claimed[0], SettleAs::Delivered, at(9));
     delivered.outcome.detail = "ok ".repeat(600);
-    home.settle(vec![delivered.clone()], None).await.unwrap();
+    home.settle([delivered.clone()].into(), None).await.unwrap();
     let (view, _, attempts) = home.notification(id(1)).await.unwrap().unwrap();
     assert_eq!(view.last_outcome.as_ref(), Some(&delivered.outcome));
     assert_eq!(attempts.len(), 1);
@@ -212,7 +212,7 @@ async fn a_lane_lasts_and_is_kept_with_the_claim_or_the_settlement() {
     let claimed = home.claim(claim(at(9))).await.unwrap();
     assert_eq!(home.lanes().await.unwrap(), [lane(1)]);
     let settled = settlement(&claimed[0], SettleAs::Delivered, at(9));
-    home.settle(vec![settled], Some(lane(2))).await.unwrap();
+    home.settle([settled].into(), Some(lane(2))).await.unwrap();
     assert_eq!(home.reopened().lanes().await.unwrap(), [lane(2)]);
 }
 

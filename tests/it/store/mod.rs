@@ -79,7 +79,7 @@ impl Home {
     }
 
     async fn settle_as(&self, delivery: &Delivery, becomes: SettleAs, now: Timestamp) {
-        self.settle(vec![settlement(delivery, becomes, now)], None).await.unwrap();
+        self.settle([settlement(delivery, becomes, now)].into(), None).await.unwrap();
     }
 
     async fn state_of(&self, id: NotificationId) -> NotificationState {

@@ -273,7 +273,7 @@ impl Both {
             };
             batch.push(settlement(&delivery, becomes, at(self.model.now)));
         }
-        self.home.settle(batch, None).await.unwrap();
+        self.home.settle(batch.into(), None).await.unwrap();
     }
 
     async fn retry(&mut self, which: &prop::sample::Index, to: Option<usize>) {

@@ -29,7 +29,7 @@ async fn window(home: &Home) -> BTreeMap<Identity, (i64, u32, u32)> {
 fn sealing(forget_before: WallTime) -> Batch {
     let mut step = moved(Cursor { sealed: true, ..Cursor::default() });
     (step.seal, step.forget_before) = (true, forget_before);
-    Batch { cursor: Some(step), ..Batch::default() }
+    Batch { cursors: vec![step], ..Batch::default() }
 }
 
 fn tags(entries: &[Entry]) -> Vec<&str> {
@@ -53,7 +53,7 @@ async fn a_cursor_and_its_window_last() {
     };
     let mut step = moved(cursor.clone());
     step.known = vec![known(5, 1, 1, 1), known(7, 2, 2, 3)];
-    home.commit(Batch { cursor: Some(step), ..Batch::default() }).await.unwrap();
+    home.commit(Batch { cursors: vec![step], ..Batch::default() }).await.unwrap();
 
     let home = home.reopened();
     assert_eq!(home.cursors("shop").await.unwrap(), [("shop/api".into(), cursor)]);
@@ -69,11 +69,11 @@ async fn known_rows_are_replaced_by_what_is_new_and_forgotten_when_they_leave_th
     let home = Home::new();
     let mut step = moved(Cursor::default());
     step.known = vec![known(5, 1, 1, 1), known(6, 2, 1, 1), known(7, 3, 1, 1)];
-    home.commit(Batch { cursor: Some(step), ..Batch::default() }).await.unwrap();
+    home.commit(Batch { cursors: vec![step], ..Batch::default() }).await.unwrap();
     let mut step = moved(Cursor::default());
     step.known = vec![known(6, 2, 0, 4), known(8, 4, 1, 1)];
     step.forget_before = WallTime(6);
-    home.commit(Batch { cursor: Some(step), ..Batch::default() }).await.unwrap();
+    home.commit(Batch { cursors: vec![step], ..Batch::default() }).await.unwrap();
     let expected = [(2, (6, 0, 4)), (3, (7, 1, 1)), (4, (8, 1, 1))]
         .map(|(identity, row)| (Identity([identity; 16]), row));
     assert_eq!(window(&home).await, expected.into());
@@ -142,7 +142,7 @@ async fn sealing_makes_rows_known_that_are_still_in_the_window() {
         copies: 1,
         next_ordinal: 4,
     }];
-    home.commit(Batch { cursor: Some(step), ..Batch::default() }).await.unwrap();
+    home.commit(Batch { cursors: vec![step], ..Batch::default() }).await.unwrap();
 
     home.stage(&shop_api(), vec![entry(9, "new"), twin(5), twin(4), entry(1, "old")])
         .await
@@ -165,7 +165,7 @@ async fn sealing_a_row_that_gained_its_result_takes_it_from_the_rows_without() {
         copies: 2,
         next_ordinal: 2,
     }];
-    home.commit(Batch { cursor: Some(step), ..Batch::default() }).await.unwrap();
+    home.commit(Batch { cursors: vec![step], ..Batch::default() }).await.unwrap();
 
     let mut after = before.clone();
     after.row.return_code = Some(1);
@@ -199,7 +199,7 @@ async fn a_batch_is_put_down_together() {
     let mut told = about(1, "ops", "a");
     told.entries = vec![entry(1, "v1").id];
     home.commit(Batch {
-        cursor: Some(moved(Cursor { total: Some(1), ..Cursor::default() })),
+        cursors: vec![moved(Cursor { total: Some(1), ..Cursor::default() })],
         entries: vec![decided(entry(1, "v1"), &["prod", "all"]), decided(entry(2, "v2"), &[])],
         changes: vec![
             StateChange::Put { name: "incident/a".to_owned(), record: vec![0, 255] },
@@ -232,7 +232,7 @@ async fn a_batch_that_fails_leaves_nothing_behind() {
     let mut broken = about(1, "ops", "a");
     broken.payload = None;
     let batch = Batch {
-        cursor: Some(moved(Cursor { total: Some(1), ..Cursor::default() })),
+        cursors: vec![moved(Cursor { total: Some(1), ..Cursor::default() })],
         entries: vec![decided(entry(1, "v1"), &["prod"])],
         notifications: vec![about(2, "ops", "b"), broken],
         ..Batch::default()

@@ -120,11 +120,11 @@ async fn windows_and_sealed_rows_outlive_their_entries() {
         next_ordinal: 1,
     }];
     let entries = vec![decided(first, &["prod"])];
-    home.commit(Batch { cursor: Some(step), entries, ..Batch::default() }).await.unwrap();
+    home.commit(Batch { cursors: vec![step], entries, ..Batch::default() }).await.unwrap();
     home.stage(&shop_api(), vec![entry(3, "v"), entry(2, "v")]).await.unwrap();
     let mut step = moved(Default::default());
     (step.seal, step.forget_before) = (true, WallTime(1_000));
-    home.commit(Batch { cursor: Some(step), ..Batch::default() }).await.unwrap();
+    home.commit(Batch { cursors: vec![step], ..Batch::default() }).await.unwrap();
 
     retain(&home, before(900_000, 900_000, 9)).await;
     assert_eq!(kept_entries(&home).await, [] as [i64; 0]);

@@ -26,7 +26,8 @@ use triggerbell::{
 /// A commit, as far as tests ask about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Commit {
-    pub(crate) repo: Option<Arc<str>>,
+    /// Whose cursors moved, in order.
+    pub(crate) repos: Vec<Arc<str>>,
     pub(crate) entries: usize,
     pub(crate) unseal: bool,
     pub(crate) seal: bool,
@@ -54,6 +55,8 @@ struct Inner {
     commits: Vec<Commit>,
     staged_chunks: usize,
     failing: bool,
+    /// The store can't take in what holds rows of that repository.
+    poison: Option<Arc<str>>,
     writes: u64,
     /// The write at which everything stops, and whether that write is still made.
     stop_at: Option<(u64, bool)>,
@@ -84,6 +87,11 @@ impl Memory {
     /// From the `write`-th on nothing answers any more; that write is made or not.
     pub(crate) fn stop_at(&self, write: u64, made: bool) {
         self.with(|inner| inner.stop_at = Some((inner.writes + write, made)));
+    }
+
+    /// From now on a commit that moves that repository's cursor fails by a bug, or none does.
+    pub(crate) fn poison(&self, repo: Option<&str>) {
+        self.with(|inner| inner.poison = repo.map(Into::into));
     }
 
     /// When a walk has been sealed nothing answers any more.
@@ -201,12 +209,12 @@ impl Inner {
 
     fn commit(&mut self, batch: Batch) {
         self.commits.push(Commit {
-            repo: batch.cursor.as_ref().map(|moved| moved.repo.repo.clone()),
+            repos: batch.cursors.iter().map(|moved| moved.repo.repo.clone()).collect(),
             entries: batch.entries.len(),
             unseal: batch.unseal,
-            seal: batch.cursor.as_ref().is_some_and(|moved| moved.seal),
+            seal: batch.cursors.iter().any(|moved| moved.seal),
         });
-        if let Some(moved) = batch.cursor {
+        for moved in batch.cursors {
             self.advance(moved);
         }
         let ids: BTreeSet<[u8; 16]> =
@@ -289,6 +297,11 @@ impl Store for Memory {
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let bug = StoreError { kind: StoreErrorKind::Bug, message: "poison".to_owned() };
+        let moves = |repo: &Arc<str>| batch.cursors.iter().any(|moved| moved.repo.repo == *repo);
+        if self.with(|inner| inner.poison.as_ref().is_some_and(moves)) {
+            return Err(bug);
+        }
         self.write(|inner| inner.commit(batch)).await
     }
 
@@ -304,7 +317,7 @@ impl Store for Memory {
         unreachable!("lanes do that")
     }
 
-    async fn settle(&self, _: Vec<Settlement>, _: Option<LaneRecord>) -> Result<(), StoreError> {
+    async fn settle(&self, _: Arc<[Settlement]>, _: Option<LaneRecord>) -> Result<(), StoreError> {
         unreachable!("lanes do that")
     }
 

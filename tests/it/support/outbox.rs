@@ -153,7 +153,7 @@ impl Store for Outbox {
 
     async fn settle(
         &self,
-        settlements: Vec<Settlement>,
+        settlements: Arc<[Settlement]>,
         lane: Option<LaneRecord>,
     ) -> Result<(), StoreError> {
         let mut inner = self.0.lock().unwrap();
@@ -163,7 +163,7 @@ impl Store for Outbox {
         if let Some(lane) = lane {
             inner.lanes.insert(lane.receiver.clone(), lane);
         }
-        for settlement in settlements {
+        for settlement in settlements.iter().cloned() {
             let row = &mut inner.rows[usize::try_from(settlement.seq).unwrap()];
             assert_eq!(row.state, NotificationState::Sending, "only a claimed row is settled");
             if settlement.becomes != SettleAs::Returned {

@@ -26,7 +26,7 @@ use super::{
 type Places = HashMap<EntryId, i64>;
 
 pub(super) fn commit(writing: &mut Writing, batch: &Batch) -> Outcome<()> {
-    if let Some(step) = &batch.cursor {
+    for step in &batch.cursors {
         cursors::advance(writing, step)?;
     }
     let places = put_entries(writing, &batch.entries)?;

@@ -8,17 +8,15 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::domain::notification::NotificationState;
-
-use super::{code::Coded, error::Outcome};
+use super::error::Outcome;
 
 /// The last of a line, if it still lives.
 pub(super) const LAST: &str = "SELECT o.seq FROM lines l JOIN outbox o ON o.seq = l.last
     WHERE l.receiver = ?1 AND l.key = ?2 AND o.live = 1";
 
 /// The one who stands behind a row is the first when it has gone.
-pub(super) const ADVANCE: &str = "UPDATE outbox SET behind = NULL, due_at = created_at
-    WHERE seq = (SELECT next FROM outbox WHERE seq = ?1 AND state = ?2)";
+pub(super) const ADVANCE: &str =
+    "UPDATE outbox SET behind = NULL, due_at = created_at WHERE seq = ?1";
 
 /// Whom a new row of a key will stand behind.
 pub(super) fn last(conn: &Connection, receiver: i64, key: i64) -> Outcome<Option<i64>> {
@@ -46,10 +44,10 @@ pub(super) fn join(
     Ok(())
 }
 
-/// Makes the one behind a row the first, if the row is in that state. The row itself is then to be
-/// ended or taken out, with its `next` cleared.
-pub(super) fn advance(conn: &Connection, seq: i64, state: NotificationState) -> Outcome<()> {
-    conn.prepare_cached(ADVANCE)?.execute([seq, state.code()])?;
+/// Makes the one behind a row that has ended, or leaves its line, the first.
+pub(super) fn step_forward(conn: &Connection, seq: i64, next: i64) -> Outcome<()> {
+    conn.prepare_cached(ADVANCE)?.execute([next])?;
+    conn.prepare_cached("UPDATE outbox SET next = NULL WHERE seq = ?1")?.execute([seq])?;
     Ok(())
 }
 
@@ -61,8 +59,9 @@ pub(super) fn leave(conn: &Connection, seq: i64) -> Outcome<()> {
     let (receiver, key, behind, next): (i64, i64, Option<i64>, Option<i64>) =
         find.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     let Some(behind) = behind else {
-        advance(conn, seq, NotificationState::Pending)?;
-        conn.prepare_cached("UPDATE outbox SET next = NULL WHERE seq = ?1")?.execute([seq])?;
+        if let Some(next) = next {
+            step_forward(conn, seq, next)?;
+        }
         return forget(conn, seq, receiver, key);
     };
     conn.prepare_cached("UPDATE outbox SET behind = NULL, next = NULL WHERE seq = ?1")?

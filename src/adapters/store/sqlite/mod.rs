@@ -215,7 +215,7 @@ impl Store for SqliteStore {
 
     async fn settle(
         &self,
-        settlements: Vec<Settlement>,
+        settlements: Arc<[Settlement]>,
         lane: Option<LaneRecord>,
     ) -> Result<(), StoreError> {
         self.writer.call(move |writing| outbox::settle(writing, &settlements, lane.as_ref())).await

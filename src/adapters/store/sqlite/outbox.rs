@@ -21,7 +21,7 @@ use crate::{
 use super::{
     Writing,
     code::{Code, Coded, Utf8, instant, instant_or_none, json_into, ms, ms_not_before},
-    error::Outcome,
+    error::{Failure, Outcome},
     line,
     names::find_name,
 };
@@ -36,6 +36,12 @@ pub(super) const DUE: &str =
     FROM outbox o JOIN messages m ON m.seq = o.seq
     WHERE o.receiver = ?1 AND o.state = 0 AND o.due_at IS NOT NULL AND o.due_at <= ?2
     ORDER BY o.due_at, o.seq LIMIT ?3";
+
+/// Takes the same rows in hand.
+pub(super) const TAKE: &str = "UPDATE outbox SET state = 1, attempts = attempts + 1
+    WHERE seq IN (SELECT seq FROM outbox
+    WHERE receiver = ?1 AND state = 0 AND due_at IS NOT NULL AND due_at <= ?2
+    ORDER BY due_at, seq LIMIT ?3)";
 
 /// The first of the same index.
 pub(super) const NEXT_DUE: &str =
@@ -74,13 +80,14 @@ pub(super) fn claim(writing: &mut Writing, claim: &Claim) -> Outcome<Vec<Deliver
     if deliveries.is_empty() {
         return Ok(deliveries);
     }
-    let mut mark = writing
-        .conn
-        .prepare_cached("UPDATE outbox SET state = 1, attempts = attempts + 1 WHERE seq = ?1")?;
-    for delivery in &deliveries {
-        mark.execute([delivery.seq])?;
+    let taken = writing.conn.prepare_cached(TAKE)?.execute(params![
+        receiver,
+        ms(claim.now),
+        claim.limit as i64
+    ])?;
+    if taken != deliveries.len() {
+        return Err(Failure::Bug(format!("read {} rows and took {taken}", deliveries.len())));
     }
-    drop(mark);
     put_lane(writing, claim.lane.as_ref())?;
     Ok(deliveries)
 }
@@ -159,19 +166,25 @@ fn settle_one(writing: &mut Writing, settlement: &Settlement) -> Outcome<()> {
 fn end(writing: &mut Writing, settlement: &Settlement, state: NotificationState) -> Outcome<usize> {
     let outcome = fits_the_row(settlement).then_some(&settlement.outcome);
     let conn = &writing.conn;
-    line::advance(conn, settlement.seq, NotificationState::Sending)?;
     let mut end = conn.prepare_cached(
-        "UPDATE outbox SET state = ?2, live = 0, due_at = NULL, next = NULL, started_at = ?3, ended_at = ?4,
-         status = ?5, detail = ?6 WHERE seq = ?1 AND state = 1",
+        "UPDATE outbox SET state = ?2, live = 0, due_at = NULL, started_at = ?3, ended_at = ?4,
+         status = ?5, detail = ?6 WHERE seq = ?1 AND state = 1 RETURNING next",
     )?;
-    Ok(end.execute(params![
+    let mut ended = end.query(params![
         settlement.seq,
         state.code(),
         ms(settlement.started_at),
         ms(settlement.ended_at),
         outcome.and_then(|outcome| outcome.status),
         outcome.map(|outcome| Utf8(outcome.detail.as_bytes())),
-    ])?)
+    ])?;
+    let Some(row) = ended.next()? else { return Ok(0) };
+    let next: Option<i64> = row.get(0)?;
+    drop(ended);
+    if let Some(next) = next {
+        line::step_forward(conn, settlement.seq, next)?;
+    }
+    Ok(1)
 }
 
 /// Whether an attempt is a delivery at once with nothing more to say than the row holds.

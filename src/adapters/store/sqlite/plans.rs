@@ -43,6 +43,9 @@ fn deliveries_read_the_partial_indexes_alone() {
         let by_seq = "SEARCH outbox USING INTEGER PRIMARY KEY (rowid=?)";
         assert_plan(conn, line::LAST, &["PRIMARY KEY (receiver=? AND key=?)"]);
         assert_plan(conn, line::ADVANCE, &[by_seq]);
+        let due =
+            "SEARCH outbox USING COVERING INDEX outbox_due (receiver=? AND due_at>? AND due_at<?)";
+        assert_plan(conn, outbox::TAKE, &[by_seq, due]);
         assert_plan(conn, outbox::ORPHANS, &["INDEX outbox_live (receiver=?)"]);
     });
 }

@@ -1,20 +1,17 @@
-//! From fresh entries to one commit: decide each, render what is to be sent, put all of it down
-//! together, ring the bells.
+//! From one entry to what is put down of it: its decision, the messages rendered, and what they say
+//! of the templates.
 //!
-//! Decisions are made one batch at a time, whatever source they come from, since each may depend on
-//! the state that the one before it left. Deliberately absent: which entries are fresh.
+//! Deliberately absent: whose turn it is, and the store.
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex as StdMutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Mutex;
 use tracing::debug;
 
 use crate::{
@@ -22,131 +19,30 @@ use crate::{
         decision::{Effects, Input, State, decide},
         entry::Entry,
         notification::Intent,
-        rule::{Rule, RuleSet},
     },
+    engine::alarm::Alarms,
     ports::{
-        AlarmKind, Batch, Clock, Context, CursorMove, DecidedEntry, Event, NewNotification,
-        Observer, Part, Rejected, RenderRequest, Renderer, RepoKey, Store, StoreError,
+        AlarmKind, Batch, Context, DecidedEntry, Event, NewNotification, Observer, Part,
+        RenderRequest,
     },
 };
 
-use super::{alarm::Alarms, wake::Wakes};
-
-/// Entries decided before others get a turn on the thread.
-const YIELD_EVERY: usize = 64;
+use super::Policy;
 
 /// How long a template is to have worked before the alarm about it ends: one that fails for some
 /// entries only is one alarm, not one for each.
 const WORKS_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
-/// What decides and what renders, which a reload swaps together.
-pub struct Policy {
-    /// The rules in force.
-    pub rules: RuleSet,
-    /// What makes their messages.
-    pub renderer: Arc<dyn Renderer>,
-    by_name: HashMap<Arc<str>, usize>,
+/// Writes drafts of batches.
+pub(super) struct Drafter {
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) alarms: Alarms,
+    pub(super) failures: TemplateFailures,
 }
 
-impl Policy {
-    /// Rules with the renderer of their messages.
-    pub fn new(rules: RuleSet, renderer: Arc<dyn Renderer>) -> Self {
-        let names = rules.rules().iter().enumerate();
-        let by_name = names.map(|(index, rule)| (rule.name.clone(), index)).collect();
-        Self { rules, renderer, by_name }
-    }
-
-    fn rule(&self, name: &str) -> Option<&Rule> {
-        self.by_name.get(name).map(|&index| &self.rules.rules()[index])
-    }
-}
-
-/// Decides and commits for all sources.
-pub struct Decider {
-    policy: ArcSwap<Policy>,
-    /// Held from the first decision of a batch to its commit, so that commits come in the order of
-    /// decisions. Taken out meanwhile: `None` says that a batch failed or was dropped half-way, and
-    /// that the state is to be read again.
-    state: Mutex<Option<State>>,
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    observer: Arc<dyn Observer>,
-    alarms: Alarms,
-    failures: TemplateFailures,
-    wakes: Wakes,
-}
-
-/// What is to be taken in.
-#[derive(Debug, Default)]
-pub struct Taken {
-    /// Fresh entries, oldest first.
-    pub entries: Vec<Entry>,
-    /// The cursor's move that goes with them.
-    pub cursor: Option<CursorMove>,
-    /// They were sealed.
-    pub unseal: bool,
-    /// Rows that could not be understood.
-    pub rejected: Vec<(RepoKey, Rejected)>,
-}
-
-impl Decider {
-    /// A decider whose state is what was committed.
-    ///
-    /// # Errors
-    /// The store can't say what that is.
-    pub async fn new(
-        policy: Policy,
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        observer: Arc<dyn Observer>,
-        alarms: Alarms,
-        wakes: Wakes,
-    ) -> Result<Self, StoreError> {
-        let state = Mutex::new(Some(State::from_records(store.state().await?)));
-        let policy = ArcSwap::from_pointee(policy);
-        let failures = TemplateFailures::default();
-        Ok(Self { policy, state, store, clock, observer, alarms, failures, wakes })
-    }
-
-    /// What is in force.
-    pub fn policy(&self) -> Arc<Policy> {
-        self.policy.load_full()
-    }
-
-    /// Decides entries and commits all that they cause, the cursor's move included.
-    ///
-    /// # Errors
-    /// The store took nothing of it; what is decided next starts from what was committed.
-    pub async fn take(&self, taken: Taken) -> Result<(), StoreError> {
-        let mut kept = self.state.lock().await;
-        let mut state = match kept.take() {
-            Some(state) => state,
-            None => State::from_records(self.store.state().await?),
-        };
-        let policy = self.policy.load_full();
-        let now = self.clock.now();
-        let mut batch = Batch {
-            cursor: taken.cursor,
-            unseal: taken.unseal,
-            rejected: taken.rejected,
-            at: Some(now),
-            ..Batch::default()
-        };
-        for (index, entry) in taken.entries.into_iter().enumerate() {
-            if index % YIELD_EVERY == YIELD_EVERY - 1 {
-                tokio::task::yield_now().await;
-            }
-            self.decide(&policy, &mut state, Arc::new(entry), now, &mut batch);
-        }
-        let counts = Counts::of(&batch);
-        self.store.commit(batch).await?;
-        *kept = Some(state);
-        drop(kept);
-        self.tell(&counts);
-        Ok(())
-    }
-
-    fn decide(
+impl Drafter {
+    /// Decides an entry and adds what it leads to.
+    pub(super) fn decide(
         &self,
         policy: &Policy,
         state: &mut State,
@@ -257,30 +153,14 @@ impl Decider {
         self.observer.observe(Event::RenderFailed { receiver });
         vec![policy.renderer.plain(request, problem)]
     }
-
-    fn tell(&self, counts: &Counts) {
-        for (source, &count) in &counts.entries {
-            self.observer.observe(Event::Entries { source, count });
-        }
-        for (rule, &count) in &counts.matched {
-            self.observer.observe(Event::Matched { rule, count });
-        }
-        for (by, &count) in &counts.held {
-            self.observer.observe(Event::Held { by, count });
-        }
-        for (receiver, &count) in &counts.queued {
-            self.observer.observe(Event::Queued { receiver, count });
-            self.wakes.wake(receiver);
-        }
-    }
 }
 
 /// The templates that failed lately, each for one receiver, and when they last did.
 #[derive(Default)]
-struct TemplateFailures {
+pub(super) struct TemplateFailures {
     /// Whether there are any, so that the usual case costs nothing.
     any: AtomicBool,
-    last: StdMutex<HashMap<Arc<str>, Timestamp>>,
+    last: Mutex<HashMap<Arc<str>, Timestamp>>,
 }
 
 impl TemplateFailures {
@@ -314,33 +194,5 @@ impl TemplateFailures {
         last.remove(&about);
         self.any.store(!last.is_empty(), Ordering::Relaxed);
         Some(about)
-    }
-}
-
-/// What a batch holds, counted before it is given away.
-#[derive(Default)]
-struct Counts {
-    entries: HashMap<Arc<str>, u64>,
-    matched: HashMap<Arc<str>, u64>,
-    queued: HashMap<Arc<str>, u64>,
-    held: HashMap<&'static str, u64>,
-}
-
-impl Counts {
-    fn of(batch: &Batch) -> Self {
-        let mut counts = Self::default();
-        for decided in &batch.entries {
-            *counts.entries.entry(decided.entry.source.clone()).or_default() += 1;
-            for rule in &decided.matched {
-                *counts.matched.entry(rule.clone()).or_default() += 1;
-            }
-        }
-        for notification in &batch.notifications {
-            match notification.held_by {
-                Some(by) => *counts.held.entry(by.name()).or_default() += 1,
-                None => *counts.queued.entry(notification.receiver.clone()).or_default() += 1,
-            }
-        }
-        counts
     }
 }
