@@ -2,11 +2,22 @@
 //!
 //! TLS is rustls on ring, with the provider passed in rather than installed for the process, and
 //! both the system's roots and bundled ones, so that a bare image works and a company's own
-//! authority does too. No redirects, no cookies, no environment proxies, no compression of requests.
+//! authority does too. HTTP/2 where the other side offers it over TLS, else HTTP/1.1. Names are
+//! resolved anew for each connection; idle ones live a minute, and those whose other side has
+//! vanished are found out. No redirects, no cookies, no environment proxies, no compression of
+//! requests.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{error::Error, io, path::PathBuf, sync::Arc, time::Duration};
 
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
+use rustls::{
+    CertificateError, ClientConfig, RootCertStore, pki_types::CertificateDer,
+    pki_types::pem::PemObject,
+};
+
+/// How long a connection is silent before it is asked whether anybody is still there, and how long
+/// an answer to that may take.
+const PROBE_AFTER: Duration = Duration::from_secs(30);
+const PROBE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a client is built with.
 #[derive(Debug, Clone)]
@@ -19,6 +30,9 @@ pub struct ClientSettings {
     pub ca_file: Option<PathBuf>,
     /// An HTTP or SOCKS5 proxy; its URL may hold a password.
     pub proxy: Option<super::secret::Secret>,
+    /// What is reached without the proxy: hosts, domains with all below them, addresses, networks
+    /// (`10.0.0.0/8`).
+    pub no_proxy: Vec<String>,
     /// Idle connections kept to one host.
     pub idle_per_host: usize,
 }
@@ -30,6 +44,7 @@ impl Default for ClientSettings {
             timeout: Duration::from_secs(15),
             ca_file: None,
             proxy: None,
+            no_proxy: Vec::new(),
             idle_per_host: 64,
         }
     }
@@ -65,13 +80,17 @@ pub fn client_with(
         .pool_max_idle_per_host(settings.idle_per_host)
         .pool_idle_timeout(Duration::from_secs(60))
         .tcp_nodelay(true)
+        .tcp_keepalive(PROBE_AFTER)
+        .http2_keep_alive_interval(PROBE_AFTER)
+        .http2_keep_alive_timeout(PROBE_WITHIN)
         .user_agent(concat!("triggerbell/", env!("CARGO_PKG_VERSION")));
     if let Some(proxy) = &settings.proxy {
         // The error is dropped: it holds the URL.
         let proxy = proxy
             .expose(|url| reqwest::Proxy::all(url))
             .map_err(|_| ClientError("the proxy's URL is malformed".to_owned()))?;
-        builder = builder.proxy(proxy);
+        let direct = reqwest::NoProxy::from_string(&settings.no_proxy.join(","));
+        builder = builder.proxy(proxy.no_proxy(direct));
     }
     add(builder).build().map_err(|error| ClientError(describe(&error.without_url())))
 }
@@ -93,16 +112,30 @@ fn tls(settings: &ClientSettings) -> Result<ClientConfig, ClientError> {
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| ClientError(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 
-/// A transport failure in words, with the whole chain of causes and without the URL, which may be
-/// the credential.
+/// Whether a text can stand in `no_proxy`.
+pub fn is_no_proxy(text: &str) -> bool {
+    let address = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
+    let network = || {
+        let (start, length) = text.split_once('/')?;
+        let most = if start.contains(':') { 128 } else { 32 };
+        Some(address(start) && length.parse::<u8>().is_ok_and(|length| length <= most))
+    };
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let domain = || !text.trim_matches('.').is_empty() && text.bytes().all(letter);
+    address(text) || network().unwrap_or(false) || domain()
+}
+
+/// A transport failure in words, with the whole chain of causes, the remedy where one is known, and
+/// without the URL, which may be the credential.
 pub fn describe(error: &reqwest::Error) -> String {
     let what = if error.is_timeout() {
         "timed out"
@@ -124,5 +157,58 @@ pub fn describe(error: &reqwest::Error) -> String {
         }
         cause = error.source();
     }
-    text
+    match certificate(error).and_then(remedy).or_else(|| remedy_of_tunnel(&text)) {
+        Some(remedy) => format!("{text} — {remedy}"),
+        None => text,
+    }
+}
+
+/// What was wrong with a certificate, somewhere in the causes of an error.
+fn certificate<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e CertificateError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // What an IO error wraps is none of its causes.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let found = match wrapped {
+            Some(wrapped) => wrapped.downcast_ref::<rustls::Error>(),
+            None => error.downcast_ref(),
+        };
+        if let Some(rustls::Error::InvalidCertificate(problem)) = found {
+            return Some(problem);
+        }
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+fn remedy(problem: &CertificateError) -> Option<&'static str> {
+    Some(match problem {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the certificate has expired: it is to be renewed, or this machine's clock is wrong"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "the certificate is not valid yet: this machine's clock may be wrong"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "the certificate is for another name: use the name that it is for"
+        }
+        CertificateError::UnknownIssuer => {
+            "nobody known has signed the certificate: name its authority's file as `ca_file`"
+        }
+        _ => return None,
+    })
+}
+
+/// What to do where a proxy was reached and led no further. Its errors have no type of their own.
+fn remedy_of_tunnel(text: &str) -> Option<&'static str> {
+    if text.contains("proxy authorization required") {
+        Some("the proxy wants a user and a password: write them into the URL of `proxy`")
+    } else if text.contains("tunnel error: unsuccessful") {
+        Some("the proxy does not let this through: ask its owner, or use `no_proxy`")
+    } else {
+        None
+    }
 }

@@ -12,6 +12,7 @@ mod environment;
 mod locate;
 mod misread;
 mod names;
+mod network;
 mod receiver;
 mod rule;
 mod rule_files;

@@ -7,12 +7,12 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{
     chat,
-    values::{Shown, pace, path, seconds, secret},
+    network::http,
+    values::{pace, seconds},
     webhook::{self, webhook},
 };
 use crate::{
     adapters::{
-        http::ClientSettings,
         receivers::{self, AddressGuard, HttpSettings, Kind, SettingError, Settings},
         templates::WebhookForm,
     },
@@ -147,58 +147,6 @@ fn no_type(map: &mut MapReader<'_>, kinds: &[&'static str], what: &str) {
         )),
     };
     value.add(problem.known("types", kinds.iter().copied()));
-}
-
-/// The limits, authorities and proxy that sources and receivers share.
-pub(super) fn http(map: &mut MapReader<'_>, folder: &Path) -> ClientSettings {
-    let defaults = ClientSettings::default();
-    let limits = seconds(1)..=seconds(600);
-    let timeout = map.get("timeout").and_then(|value| value.duration(limits.clone()));
-    let connect = map.get("connect_timeout").and_then(|value| value.duration(limits));
-    let ca = map.get("ca_file");
-    let ca_file = ca.and_then(|value| path(value, folder));
-    let proxy = secret(map, "proxy", "proxy_file", folder);
-    let ca_file: Option<Shown> = ca_file;
-    let settings = ClientSettings {
-        timeout: timeout.unwrap_or(defaults.timeout),
-        connect_timeout: connect.unwrap_or(defaults.connect_timeout),
-        ca_file: ca_file.as_ref().map(|file| file.path.clone()),
-        proxy,
-        ..defaults
-    };
-    check_client(map, &settings, ca_file.as_ref());
-    settings
-}
-
-/// Tries what only building a client can tell: whether its certificates and its proxy can be used.
-fn check_client(map: &MapReader<'_>, settings: &ClientSettings, ca_file: Option<&Shown>) {
-    let value = map.value();
-    let at = |key: &str| map.place_of(key).map_or(value.place(), |(_, value)| value.place());
-    if let Some(file) = ca_file {
-        let only = ClientSettings { proxy: None, ..settings.clone() };
-        if let Err(error) = crate::adapters::http::client(&only) {
-            let place = at("ca_file");
-            let path = file.path.display().to_string();
-            let error = error.to_string().replace(&path, &file.shown.display().to_string());
-            let problem = Problem::new(Code::BadCertificate, format!("`ca_file`: {error}"));
-            let help = "name a file of PEM certificates";
-            value.add(problem.at(&place.file, place.span).help(help));
-        }
-    }
-    if let Some(proxy) = &settings.proxy
-        && !proxy.expose(is_proxy)
-    {
-        let place = at(if map.place_of("proxy").is_some() { "proxy" } else { "proxy_file" });
-        let problem = Problem::new(Code::BadUrl, "`proxy` takes the URL of a proxy");
-        let help = "write `http://host:port` or `socks5://host:port`";
-        value.add(problem.at(&place.file, place.span).help(help));
-    }
-}
-
-fn is_proxy(text: &str) -> bool {
-    reqwest::Url::parse(text.trim()).is_ok_and(|url| {
-        url.has_host() && matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h")
-    })
 }
 
 /// Keys of later versions.

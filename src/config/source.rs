@@ -7,7 +7,8 @@ use std::{ops::RangeInclusive, path::Path, sync::Arc, time::Duration};
 use jiff::tz::TimeZone;
 
 use super::{
-    receiver::{http, one_type},
+    network::http,
+    receiver::one_type,
     values::{days, repository, require_secret, seconds, secret, zone},
 };
 use crate::{

@@ -5,6 +5,7 @@ mod answers;
 mod bounds;
 mod configured;
 mod fake;
+mod networks;
 mod secrets;
 mod slack_api;
 mod webhook;

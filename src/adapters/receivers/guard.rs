@@ -7,10 +7,12 @@
 //! dialled is the proxy's, and what the proxy dials is its own matter.
 
 use std::{
-    fmt,
+    fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
 };
 
+use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// Metadata services that lie outside of the link-local ranges.
@@ -113,8 +115,19 @@ pub struct Forbidden {
     what: &'static str,
 }
 
-/// Resolves names by the system's resolver and drops the addresses that may not be dialled.
-pub(super) struct GuardedResolver(pub(super) AddressGuard);
+/// How names are looked up; the port of an address found is replaced by the URL's where it is 0.
+pub type Lookup =
+    Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+
+/// The system's way.
+pub(super) fn system() -> Lookup {
+    Arc::new(|name| {
+        Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
+    })
+}
+
+/// Looks names up and drops the addresses that may not be dialled.
+pub(super) struct GuardedResolver(pub(super) AddressGuard, pub(super) Lookup);
 
 impl fmt::Debug for GuardedResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,10 +138,9 @@ impl fmt::Debug for GuardedResolver {
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = self.0;
+        let found = self.1(name.as_str().to_owned());
         Box::pin(async move {
-            // Port 0 is replaced by the URL's.
-            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed = allowed(guard, found)?;
+            let allowed = allowed(guard, found.await?)?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }

@@ -14,7 +14,7 @@ use reqwest::{
 };
 
 use super::{
-    guard::{AddressGuard, Forbidden, GuardedResolver},
+    guard::{self, AddressGuard, Forbidden, GuardedResolver, Lookup},
     scrub::{self, Scrubber},
     signature::SigningKey,
     wecom_token::Tokens,
@@ -56,20 +56,31 @@ type WireKey = (Duration, Duration, Option<PathBuf>, usize, AddressGuard);
 /// trusted roots, which are the larger part of a wire's memory.
 ///
 /// All wires share the access tokens, so that receivers of one app have one token between them.
-#[derive(Debug, Default)]
 pub struct Wires {
+    lookup: Lookup,
     made: Vec<(WireKey, Wire)>,
     tokens: Tokens,
 }
 
+impl Default for Wires {
+    fn default() -> Self {
+        Self::looking_up(guard::system())
+    }
+}
+
 impl Wires {
+    /// No wires yet; names will be looked up in this way.
+    pub fn looking_up(lookup: Lookup) -> Self {
+        Self { lookup, made: Vec::new(), tokens: Tokens::default() }
+    }
+
     /// The wire of these settings, built at their first use. One with a proxy is never shared.
     ///
     /// # Errors
     /// As [`crate::adapters::http::client`].
     pub fn wire(&mut self, settings: &HttpSettings) -> Result<Wire, ClientError> {
         if settings.client.proxy.is_some() {
-            return Wire::new(settings, self.tokens.clone());
+            return Wire::new(settings, &self.lookup, self.tokens.clone());
         }
         let client = &settings.client;
         let key = (
@@ -82,21 +93,23 @@ impl Wires {
         if let Some((_, wire)) = self.made.iter().find(|(known, _)| *known == key) {
             return Ok(wire.clone());
         }
-        let wire = Wire::new(settings, self.tokens.clone())?;
+        let wire = Wire::new(settings, &self.lookup, self.tokens.clone())?;
         self.made.push((key, wire.clone()));
         Ok(wire)
     }
 }
 
 impl Wire {
-    fn new(settings: &HttpSettings, tokens: Tokens) -> Result<Self, ClientError> {
+    fn new(settings: &HttpSettings, lookup: &Lookup, tokens: Tokens) -> Result<Self, ClientError> {
         let guard = settings.guard;
         let timeout = settings.client.timeout;
         // Always the shorter of the two, so that a connection that never came about is told from a
         // request that was never answered.
         let connect_timeout = settings.client.connect_timeout.min(timeout.mul_f64(0.9));
         let client = ClientSettings { connect_timeout, ..settings.client.clone() };
-        let client = client_with(&client, |builder| builder.dns_resolver(GuardedResolver(guard)))?;
+        let client = client_with(&client, |builder| {
+            builder.dns_resolver(GuardedResolver(guard, lookup.clone()))
+        })?;
         Ok(Self { client, guard, timeout, proxy: settings.client.proxy.clone(), tokens })
     }
 

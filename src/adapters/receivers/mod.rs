@@ -31,7 +31,7 @@ mod wecom_token;
 use std::{fmt, sync::Arc};
 
 pub use answers::Answers;
-pub use guard::AddressGuard;
+pub use guard::{AddressGuard, Lookup};
 pub use http::{HttpSettings, Wire, Wires};
 pub use predicate::{Branch, Pointer, PointerError, Predicate, Subject, Test, Wait, Want};
 pub use slack::SlackSettings;

@@ -109,6 +109,7 @@ fn the_other_pages_examples_pass_check() {
         ("docs/sources.md", "dev-slack"),
         ("docs/delivery.md", "ops-wecom"),
         ("docs/webhook.md", "hook"),
+        ("docs/networks.md", "hook"),
     ] {
         for block in blocks(path) {
             let problems = problems_of(&block, &ONE_RULE.replace("REPLACED", receiver));
