@@ -13,6 +13,7 @@ use std::{
 
 use jiff::Timestamp;
 use triggerbell::domain::{
+    cel::Compiler,
     clause::{Clause, Test},
     entry::{Entry, EntryId, Row, WallTime},
     expression::Expressions,
@@ -44,6 +45,8 @@ fn main() -> Result<(), Failure> {
         measure("tag patterns distinct by prefix", 10_000, distinct_prefixes, &entries)?,
         measure("tag patterns distinct within", 10_000, distinct_infixes, &entries)?,
         measure("any across fields", 1_000, any_across_fields, &entries)?,
+        measure("mix, in cel", 1_000, mixed_in_cel, &entries)?,
+        measure("mix, and cel that is interpreted", 1_000, mixed_and_interpreted, &entries)?,
     ];
     results.push(measure_naively(&entries)?);
     if let Some(path) = json {
@@ -190,6 +193,31 @@ fn any_across_fields(index: usize, expressions: &mut Expressions) -> Result<Clau
         mixed_rules(index, expressions)?,
         glob(Field::Namespace, &format!("namespace-{index}"), expressions)?,
     ]))
+}
+
+fn cel(source: &str, expressions: &mut Expressions) -> Result<Clause, Failure> {
+    let compiled = Compiler::default().compile(source, "match.cel", expressions, &|_| None);
+    compiled.map_err(|errors| format!("{source}: {errors:?}").into())
+}
+
+/// Much the same mix in the words of `cel`, all of which clauses can say.
+fn mixed_in_cel(index: usize, expressions: &mut Expressions) -> Result<Clause, Failure> {
+    let (repo, tag, service) = (index % 40, (index / 40) % 25, (index + index / 1000) % 30);
+    let tag = match tag % 3 {
+        0 => format!(r"entry.tag.startsWith('v{}.')", tag / 5),
+        1 => format!(r"entry.tag.endsWith('-rc{}')", tag / 5),
+        _ => format!(r"entry.tag.matches('^(main|develop|hotfix)-{}-.+$')", tag / 5),
+    };
+    let source = format!(
+        "entry.repo.startsWith('team{repo}/') && {tag} && entry.service == 'service-{service}'"
+    );
+    cel(&source, expressions)
+}
+
+/// The mix, and beside it something that only the interpreter can say.
+fn mixed_and_interpreted(index: usize, expressions: &mut Expressions) -> Result<Clause, Failure> {
+    let interpreted = cel("entry.returnCode % 2 == 1 && size(entry.tag) > 5", expressions)?;
+    Ok(Clause::All(vec![mixed_rules(index, expressions)?, interpreted]))
 }
 
 /// Entries whose tags are all different, each of one of the mix's shapes.

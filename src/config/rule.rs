@@ -13,6 +13,7 @@ use super::{names::Names, rule_match::ClauseReader, templates::TemplateNames};
 use crate::{
     document::{Code, Document, MapReader, Place, Problem, Report, Value, nearest},
     domain::{
+        cel::Compiler,
         expression::Expressions,
         field::Field,
         rule::{DEFAULT_BY, Mode, Notify, Origin, Rule, Severity},
@@ -25,6 +26,7 @@ pub(super) struct RuleReader<'a> {
     templates: &'a TemplateNames,
     zone: &'a TimeZone,
     expressions: Expressions,
+    compiler: Compiler,
     rules: Vec<Rule>,
     /// Where each name was first given.
     places: HashMap<Arc<str>, Place>,
@@ -50,6 +52,7 @@ impl<'a> RuleReader<'a> {
             templates,
             zone,
             expressions: Expressions::default(),
+            compiler: Compiler::default(),
             rules: Vec::new(),
             places: HashMap::new(),
         }
@@ -183,7 +186,8 @@ impl<'a> RuleReader<'a> {
     }
 
     fn clauses(&mut self, value: Value<'_>, path: &str) -> Option<crate::domain::clause::Clause> {
-        ClauseReader { zone: self.zone, expressions: &mut self.expressions }.clauses(value, path, 0)
+        let (zone, compiler) = (self.zone, &self.compiler);
+        ClauseReader { zone, compiler, expressions: &mut self.expressions }.clauses(value, path, 0)
     }
 
     /// Checks that a template exists for each of the receivers, of which only the unknown are not

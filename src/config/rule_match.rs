@@ -1,8 +1,8 @@
 //! `match` and `recover`: from a tree to checked clauses (design 2.2).
 //!
 //! Scalars take their text: `tag: 1.10`, `007`, `no` and `1e3` mean those characters. What a bare
-//! scalar means is the field's to say. Deliberately absent: `cel`, which this version refuses, and
-//! what clauses mean (`domain::clause`).
+//! scalar means is the field's to say. Deliberately absent: what clauses mean (`domain::clause`), and
+//! the language of `cel` (`domain::cel`), whose mistakes are only placed here.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
@@ -10,6 +10,7 @@ use super::{misread, values::ANY_DURATION};
 use crate::{
     document::{Code, MapReader, Problem, Span, Value, nearest},
     domain::{
+        cel::{CelError, Compiler, Fault},
         clause::{Clause, Test},
         expression::{Expressions, Glob, Pattern, PatternError},
         field::{Field, FieldKind},
@@ -41,6 +42,8 @@ pub(super) struct ClauseReader<'a> {
     pub(super) zone: &'a TimeZone,
     /// Globs and regular expressions, each made once.
     pub(super) expressions: &'a mut Expressions,
+    /// What reads `cel`.
+    pub(super) compiler: &'a Compiler,
 }
 
 /// Where a clause stands in its rule: `match.any[0].tag`.
@@ -70,12 +73,7 @@ impl ClauseReader<'_> {
             let clause = match key {
                 "any" | "all" => self.combined(inner, key, &path, depth),
                 "not" => self.clauses(inner, &path, depth + 1).map(Clause::negated),
-                "cel" => {
-                    let problem = Problem::new(Code::NotYet, "this version does not do `cel` yet");
-                    let problem = problem.at(value.file(), entry.key.span);
-                    value.add(problem.help("say it with clauses on fields, or leave it out"));
-                    None
-                }
+                "cel" => self.cel(inner, &path),
                 name => match Field::by_name(name) {
                     Some(field) => self.field(field, inner, path),
                     None => {
@@ -116,6 +114,14 @@ impl ClauseReader<'_> {
             "any" => Clause::Any(clauses),
             _ => Clause::All(clauses),
         })
+    }
+
+    /// A CEL expression, each of whose mistakes is told at its place.
+    fn cel(&mut self, value: Value<'_>, path: &str) -> Option<Clause> {
+        let text = value.text_as("a CEL expression")?;
+        let zones = |name: &str| TimeZone::get(name).ok();
+        let compiled = self.compiler.compile(text, path, self.expressions, &zones);
+        compiled.map_err(|errors| errors.into_iter().for_each(|it| bad_cel(value, it))).ok()
     }
 
     /// What is asked of one field: a bare value, a list of them, or a map of operators.
@@ -321,7 +327,7 @@ fn unfit<T>(field: Field, operator: &str, value: Value<'_>) -> Option<T> {
 
 fn unknown_field(value: Value<'_>, span: Span, name: &str) {
     let known = Field::ALL.iter().map(|field| field.name());
-    let near = nearest(name, known.clone().chain(["any", "all", "not"]));
+    let near = nearest(name, known.clone().chain(["any", "all", "not", "cel"]));
     value.add(
         Problem::new(Code::UnknownField, format!("entries have no field `{name}`"))
             .at(value.file(), span)
@@ -362,6 +368,31 @@ fn bad_expression(
         .map_or(whole, |span| if span.start == span.end { whole } else { span });
     let problem = Problem::new(code, message).at(value.file(), place);
     value.add(problem.help(help.unwrap_or(remedy)));
+}
+
+/// Points into the expression where the mistake has a place in it.
+fn bad_cel(value: Value<'_>, error: CelError) {
+    let code = match error.fault {
+        Fault::Syntax | Fault::Mistyped => Code::BadCel,
+        Fault::TooLarge => Code::TooLarge,
+        Fault::UnknownField => Code::UnknownField,
+        Fault::UnknownName => Code::UnknownName,
+    };
+    let whole = value.node().span;
+    let place = error
+        .span
+        .and_then(|range| value.span_within(range))
+        .filter(|span| span.start < span.end)
+        .unwrap_or(whole);
+    let mut problem =
+        Problem::new(code, error.message).at(value.file(), place).maybe_help(error.help);
+    if !error.known.is_empty() {
+        let what = if code == Code::UnknownField { "fields" } else { "functions" };
+        let near = error.name.and_then(|name| nearest(&name, error.known.iter().copied()));
+        let near = near.map(|near| format!("did you mean `{near}`?"));
+        problem = problem.known(what, error.known).maybe_help(near);
+    }
+    value.add(problem);
 }
 
 /// The beginning of a text, for a message.

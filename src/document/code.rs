@@ -109,7 +109,9 @@ tags. If the value itself begins with `!`, quote it; to negate a clause write `n
 
     TooLarge "E006" "too much for one file"
 "A file may hold 4 MiB and half a million values, nested 48 deep, counted after aliases are unfolded.
-The bounds keep a hostile or generated file from filling the memory; split a file that needs more."
+Clauses nest 16 deep, a list in a clause holds 10,000 values, and a `cel` expression 4,096 bytes,
+nested 16 deep, in at most 10,000 steps. The bounds keep a hostile or generated file from filling the
+memory or the time of the service; split what needs more."
 
     SecondDocument "E007" "a second document in one file"
 "`---` begins another YAML document in the same file. Each file is one document; what follows the
@@ -246,6 +248,21 @@ the API and on the command line. Names are case-sensitive: `returnCode`."
     NoReceiver "E047" "a rule that sends nowhere"
 "The rule has no `send_to`, and the file has no `defaults: {send_to: …}`. A rule that is only to be
 recorded still names where it would send, with `mode: shadow`."
+
+    BadCel "E048" "not a CEL expression that can work"
+"`cel` takes an expression of the Common Expression Language that is true or false of an entry:
+
+    cel: 'entry.returnCode >= 400 && entry.service.startsWith(\"pay\")'
+
+Every part has a kind: fields are texts, `returnCode` and `clusterRegion` whole numbers, `time` an
+instant. What compares a number with a text could never hold and is refused. Lists are written out;
+maps, bytes, `null` and unsigned numbers are not part of what rules may use. An error while it is
+evaluated, such as an absent field or a division by zero, makes the clause unknown."
+
+    UnknownName "E049" "a name or function that an expression does not know"
+"An expression knows `entry`, whose fields are those of rules, the names that its own macros give
+(`['a', 'b'].exists(x, entry.tag.contains(x))`), and the functions that are listed. A text stands in
+quotes."
 
     UnsetVariable "E061" "an environment variable that is not set"
 "`${VAR}` needs a value; an empty one is an unset one. `${VAR:-default}` gives a default, which may be

@@ -21,6 +21,7 @@ mod source;
 mod suggest;
 mod syntax;
 mod tree;
+mod within;
 
 pub use code::{Code, Severity};
 pub use duration::{DurationError, parse_duration, show_duration};

@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     Code, DurationError, Entry, File, Kind, Map, Node, Place, Problem, Report, Scalar, Span,
-    nearest, parse_duration, secrecy, show_duration,
+    nearest, parse_duration, secrecy, show_duration, within,
 };
 
 /// Where a value stands, for messages.
@@ -113,14 +113,13 @@ impl<'a> Value<'a> {
         matches!(self.node.kind, Kind::List(_))
     }
 
-    /// Where a range of its text stands in the file, where the text is written there as it is.
+    /// Where a range of its text stands in the file, where that can be told.
     pub fn span_within(&self, range: Range<usize>) -> Option<Span> {
         let text = &*self.scalar().filter(|scalar| scalar.written.is_none())?.text;
         let written = self.file.text().get(self.node.span.range())?;
-        let offset = written.find(text).filter(|_| written.len() <= text.len() + 2)?;
-        text.get(range.clone())?;
-        let start = self.node.span.start as usize + offset;
-        Some(Span::from(start + range.start..start + range.end))
+        let within = within::locate(written, text, &range)?;
+        let start = self.node.span.start as usize;
+        Some(Span::from(start + within.start..start + within.end))
     }
 
     /// What is here, in words: `a list`, `` `text` ``. Never shows what the environment gave.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
+    cel::CelTest,
     entry::{Entry, Value},
     expression::{Glob, Pattern},
     field::Field,
@@ -29,6 +30,8 @@ pub enum Clause {
     Not(Box<Clause>),
     /// A test of one field.
     Test(FieldTest),
+    /// A part of a `cel` expression that no test of one field can say.
+    Cel(CelTest),
 }
 
 /// A test of one field.
@@ -40,6 +43,17 @@ pub struct FieldTest {
     pub path: Box<str>,
     /// What is asked of its value.
     pub test: Test,
+    /// As it was written, where that was in a `cel` expression.
+    pub said: Option<Said>,
+}
+
+/// A test in the words of a `cel` expression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The words: `entry.returnCode != 0`.
+    pub text: Box<str>,
+    /// Whether they say the opposite of the test, which then stands under a `not` of its own.
+    pub opposite: bool,
 }
 
 /// What is asked of a field's value. A list means any of; it is never empty.
@@ -102,7 +116,10 @@ impl FieldTest {
         let truth = self.evaluate(entry, now);
         ClauseReport {
             path: self.path.to_string(),
-            wanted: wording::wanted(self.field, &self.test, negated),
+            wanted: match &self.said {
+                Some(said) => wording::said(&said.text, said.opposite != negated),
+                None => wording::wanted(self.field, &self.test, negated),
+            },
             seen: entry.text(self.field).map(|text| wording::shortened(&text)),
             truth: if negated { truth.negate() } else { truth },
         }
@@ -125,7 +142,7 @@ impl Test {
 impl Clause {
     /// A test of one field, written at `path`.
     pub fn test(field: Field, path: impl Into<Box<str>>, test: Test) -> Self {
-        Self::Test(FieldTest { field, path: path.into(), test })
+        Self::Test(FieldTest { field, path: path.into(), test, said: None })
     }
 
     /// The opposite of a clause.
@@ -137,14 +154,29 @@ impl Clause {
     /// The value of the clause, said naively.
     pub fn evaluate(&self, entry: &Entry, now: Timestamp) -> Truth {
         match self {
-            Self::All(clauses) => clauses
-                .iter()
-                .fold(Truth::True, |truth, clause| truth.and(clause.evaluate(entry, now))),
-            Self::Any(clauses) => clauses
-                .iter()
-                .fold(Truth::False, |truth, clause| truth.or(clause.evaluate(entry, now))),
+            Self::All(clauses) => {
+                let mut truth = Truth::True;
+                for clause in clauses {
+                    truth = truth.and(clause.evaluate(entry, now));
+                    if truth == Truth::False {
+                        break;
+                    }
+                }
+                truth
+            }
+            Self::Any(clauses) => {
+                let mut truth = Truth::False;
+                for clause in clauses {
+                    truth = truth.or(clause.evaluate(entry, now));
+                    if truth == Truth::True {
+                        break;
+                    }
+                }
+                truth
+            }
             Self::Not(clause) => clause.evaluate(entry, now).negate(),
             Self::Test(test) => test.evaluate(entry, now),
+            Self::Cel(test) => test.evaluate(entry),
         }
     }
 
@@ -171,6 +203,7 @@ impl Clause {
         }
         let deciding_part = match (self, negated) {
             (Self::Test(test), _) => return Some(test.report(negated, entry, now)),
+            (Self::Cel(test), _) => return Some(test.report(negated, entry)),
             (Self::Not(clause), _) => return clause.deciding(!negated, entry, now),
             (Self::All(parts), false) | (Self::Any(parts), true) => {
                 parts.iter().find(|part| truth_of(part) != Truth::True)
@@ -205,6 +238,7 @@ impl Clause {
             }
             Self::Not(clause) => clause.collect_reports(!negated, entry, now, reports),
             Self::Test(test) => reports.push(test.report(negated, entry, now)),
+            Self::Cel(test) => reports.push(test.report(negated, entry)),
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod entry;
 pub mod field;
 
+pub mod cel;
 pub mod clause;
 pub mod expression;
 mod glob;

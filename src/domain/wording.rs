@@ -45,6 +45,12 @@ pub(super) fn wanted(field: Field, test: &Test, negated: bool) -> String {
     words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
+/// A test in the words of an expression, or their opposite.
+pub(super) fn said(text: &str, opposite: bool) -> String {
+    let text = shortened(text);
+    if opposite { format!("!({text})") } else { text }
+}
+
 /// One value alone, several as `[a, b]`. An empty text is shown as `''`.
 fn list<T: AsRef<str>>(values: impl ExactSizeIterator<Item = T>) -> String {
     let count = values.len();

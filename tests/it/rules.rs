@@ -1,6 +1,8 @@
 //! Rules: that the compiled matcher says what each clause says, that a verdict names the clause
 //! that decided, and that a decision follows from them.
 
+mod cel;
+
 use std::{
     sync::{Arc, LazyLock},
     time::Duration,
@@ -239,6 +241,7 @@ fn number_paths(clause: &mut Clause, next: &mut u32) {
             test.path = format!("test-{next}").into();
             *next += 1;
         }
+        Clause::Cel(_) => {}
     }
 }
 
@@ -302,7 +305,7 @@ fn has_empty_part(clause: &Clause) -> bool {
             parts.is_empty() || parts.iter().any(has_empty_part)
         }
         Clause::Not(clause) => has_empty_part(clause),
-        Clause::Test(_) => false,
+        Clause::Test(_) | Clause::Cel(_) => false,
     }
 }
 

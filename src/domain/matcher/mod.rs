@@ -5,8 +5,9 @@
 //! each field it asks about, what it *needs* of that field (`need`); needs that several share are
 //! looked at once. A value is scanned once for all that is asked of its field (`scan`), which gives
 //! the terms still possible, a bit each; the fields' bits are intersected (`bits`), cheapest field
-//! first, until none is left. For nearly all clauses that is exact; those with a test of time, or
-//! too many alternatives, are evaluated for the entries that get so far. [`Clause::evaluate`] is
+//! first, until none is left. For nearly all clauses that is exact; those with a test of time, an
+//! interpreted part of a `cel` expression, or too many alternatives, are evaluated for the entries
+//! that get so far. [`Clause::evaluate`] is
 //! the meaning of it all, and property tests compare the two.
 //!
 //! Nothing here remembers entries or values: what a [`Scratch`] keeps from one entry to the next

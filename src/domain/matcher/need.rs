@@ -54,6 +54,8 @@ impl Need {
     ) -> Self {
         match (clause, negated) {
             (Clause::Not(clause), _) => Self::of_signed(clause, !negated, field, atoms),
+            // Nothing is known beforehand of what the interpreter will say.
+            (Clause::Cel(_), _) => Self::NOTHING,
             (Clause::Test(test), _) if test.field != field => Self::NOTHING,
             (Clause::Test(FieldTest { test: Test::Exists(wanted), .. }), _) => {
                 if *wanted != negated { Self::NOTHING } else { Self::IMPOSSIBLE }
@@ -182,6 +184,7 @@ pub(super) fn allows_missing(clause: &Clause, field: Field) -> bool {
 fn allows_missing_signed(clause: &Clause, negated: bool, field: Field) -> bool {
     match (clause, negated) {
         (Clause::Not(clause), _) => allows_missing_signed(clause, !negated, field),
+        (Clause::Cel(_), _) => true,
         (Clause::Test(test), _) if test.field != field => true,
         (Clause::Test(FieldTest { test: Test::Exists(wanted), .. }), _) => *wanted == negated,
         (Clause::Test(_), _) => false,
@@ -194,9 +197,10 @@ fn allows_missing_signed(clause: &Clause, negated: bool, field: Field) -> bool {
     }
 }
 
-/// The fields that a clause asks about.
+/// The fields that a clause asks about, those apart that only an interpreted part reads.
 pub(super) fn fields(clause: &Clause) -> BTreeSet<Field> {
     match clause {
+        Clause::Cel(_) => BTreeSet::new(),
         Clause::All(parts) | Clause::Any(parts) => parts.iter().flat_map(fields).collect(),
         Clause::Not(clause) => fields(clause),
         Clause::Test(test) => [test.field].into(),
@@ -204,7 +208,8 @@ pub(super) fn fields(clause: &Clause) -> BTreeSet<Field> {
 }
 
 /// Whether the needs of a clause, field by field, are together the whole clause: it is a
-/// conjunction of parts that each speak of one field, none of them of time, which passes.
+/// conjunction of parts that each speak of one field, none of them of time, which passes, and none
+/// interpreted.
 pub(super) fn is_separable(clause: &Clause) -> bool {
     is_separable_signed(clause, false)
 }
@@ -217,7 +222,17 @@ fn is_separable_signed(clause: &Clause, negated: bool) -> bool {
         }
         _ => {
             let fields = fields(clause);
-            fields.len() == 1 && !fields.contains(&Field::Time)
+            fields.len() == 1 && !fields.contains(&Field::Time) && !is_interpreted(clause)
         }
+    }
+}
+
+/// Whether a part of a clause is the interpreter's.
+fn is_interpreted(clause: &Clause) -> bool {
+    match clause {
+        Clause::Cel(_) => true,
+        Clause::All(parts) | Clause::Any(parts) => parts.iter().any(is_interpreted),
+        Clause::Not(clause) => is_interpreted(clause),
+        Clause::Test(_) => false,
     }
 }

@@ -43,7 +43,7 @@ fn alternatives(clause: &Clause, negated: bool) -> Vec<Vec<Clause>> {
             let terms: Vec<_> = parts.iter().flat_map(|part| alternatives(part, negated)).collect();
             if terms.len() > MAX_TERMS { whole(clause, negated) } else { terms }
         }
-        (Clause::Test(_), _) => whole(clause, negated),
+        (Clause::Test(_) | Clause::Cel(_), _) => whole(clause, negated),
     }
 }
 
