@@ -3,13 +3,14 @@
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::IntoParams;
 
 use crate::{domain::entry::EntryId, ports::EntryQuery};
 
 use super::{
     Problem, Shared,
     problem::{Asked, Named},
-    view,
+    schema, view,
 };
 
 /// The most items of a page of a list, and how many when nothing is said.
@@ -33,16 +34,31 @@ pub(crate) fn page_of(
 }
 
 /// The query of `GET entries`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EntriesAsked {
+    /// The most items of the page; 50 when nothing is said.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
+    /// What `next` of the page before said.
+    #[param(pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
+    /// Only of this source.
     source: Option<String>,
+    /// Only of this repository, as the row says it.
     repo: Option<String>,
 }
 
-/// `GET /api/v1/entries`, newest first.
+/// Entries, newest first.
+#[utoipa::path(
+    get,
+    path = "/entries",
+    tag = "entries",
+    operation_id = "list_entries",
+    params(EntriesAsked),
+    responses((status = 200, description = "A page of them", body = schema::Entries))
+)]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     Asked(asked): Asked<EntriesAsked>,
@@ -53,7 +69,15 @@ pub(crate) async fn list(
     Ok(Json(view::list(&list, view::entry)))
 }
 
-/// `GET /api/v1/entries/{id}`.
+/// One entry, with the notifications that tell of it.
+#[utoipa::path(
+    get,
+    path = "/entries/{id}",
+    tag = "entries",
+    operation_id = "show_entry",
+    params(("id" = inline(schema::Id), Path, description = "The entry's id")),
+    responses((status = 200, description = "The entry", body = schema::EntryShown))
+)]
 pub(crate) async fn show(
     State(shared): State<Shared>,
     Named(id): Named<EntryId>,
@@ -64,7 +88,15 @@ pub(crate) async fn show(
     Ok(Json(json))
 }
 
-/// `GET /api/v1/entries/{id}/explain`: what the rules in force say of it.
+/// What the rules in force say of an entry, clause by clause.
+#[utoipa::path(
+    get,
+    path = "/entries/{id}/explain",
+    tag = "entries",
+    operation_id = "explain_entry",
+    params(("id" = inline(schema::Id), Path, description = "The entry's id")),
+    responses((status = 200, description = "What they say", body = schema::Explanation))
+)]
 pub(crate) async fn explain(
     State(shared): State<Shared>,
     Named(id): Named<EntryId>,
@@ -73,7 +105,14 @@ pub(crate) async fn explain(
     Ok(Json(shared.control.explain(&found.entry)))
 }
 
-/// `GET /api/v1/rejected`: rows that could not be understood, as they came.
+/// Rows that could not be understood, as they came.
+#[utoipa::path(
+    get,
+    path = "/rejected",
+    tag = "entries",
+    operation_id = "list_rejected",
+    responses((status = 200, description = "All that are kept", body = schema::RejectedRows))
+)]
 pub(crate) async fn rejected(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
     let items = shared.store.rejected(LIMIT_MAX).await?;
     Ok(Json(json!({ "items": items, "next": null })))

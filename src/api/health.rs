@@ -8,39 +8,81 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{Problem, Shared};
+use super::{Problem, Shared, schema};
 
-/// `GET /healthz`: the process answers.
+/// The process answers.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "service",
+    responses((status = 200, description = "`ok`", body = String))
+)]
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the service does its work, or what does not.
+/// Whether the service does its work, and what does not.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "service",
+    responses(
+        (status = 200, description = "It does", body = schema::Readiness),
+        (status = 503, description = "It does not", body = schema::Readiness),
+    )
+)]
 pub(crate) async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
     let readiness = shared.control.readiness().await;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness))
 }
 
-/// `GET /metrics`.
+/// The metrics, in the text format of `OpenMetrics`.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "service",
+    responses((status = 200, description = "The metrics", body = String,
+        content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"))
+)]
 pub(crate) async fn metrics(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
     let text = shared.control.metrics().await?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text))
 }
 
-/// `GET /api/v1/status`.
+/// What the service says of itself: sources, receivers, alarms.
+#[utoipa::path(
+    get,
+    path = "/status",
+    tag = "service",
+    responses((status = 200, description = "What it says", body = schema::Status))
+)]
 pub(crate) async fn status(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
     Ok(Json(shared.control.status().await?))
 }
 
-/// `GET /api/v1/rules`.
+/// The rules in force with their counts, in their order.
+#[utoipa::path(
+    get,
+    path = "/rules",
+    tag = "service",
+    operation_id = "list_rules",
+    responses((status = 200, description = "The rules", body = schema::Rules))
+)]
 pub(crate) async fn rules(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
     let rules = shared.control.rules().await?;
     Ok(Json(json!({ "items": rules, "next": null })))
 }
 
-/// `GET /`: a page without data of its own, so that it needs no token; it asks the API.
+/// The status page, for people. It is without data of its own, so that it needs no token; it asks
+/// the API.
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "service",
+    responses((status = 200, description = "The page", body = String, content_type = "text/html; charset=utf-8"))
+)]
 pub(crate) async fn page() -> Html<&'static str> {
     Html(include_str!("page.html"))
 }

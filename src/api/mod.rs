@@ -7,7 +7,9 @@ mod entries;
 mod guard;
 mod health;
 mod notifications;
+mod openapi;
 mod problem;
+mod schema;
 mod serve;
 mod view;
 
@@ -17,11 +19,10 @@ use axum::{
     Router,
     http::{StatusCode, Uri},
     middleware,
-    routing::{get, post},
 };
-use tower_http::catch_panic::CatchPanicLayer;
-
 use secrecy::SecretString;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::ports::{Control, Store};
 
@@ -45,28 +46,35 @@ pub(crate) struct Shared {
     settings: Arc<ApiSettings>,
     control: Arc<dyn Control>,
     store: Arc<dyn Store>,
+    /// The API's own description, as JSON.
+    openapi: Arc<str>,
 }
 
-/// The whole API.
+/// The whole API. A route is added by its handler, which carries its method, path and description
+/// (`#[utoipa::path]`); what comes under `/api/v1` is guarded and described as such.
 pub fn router(settings: ApiSettings, control: Arc<dyn Control>, store: Arc<dyn Store>) -> Router {
-    let shared = Shared { settings: Arc::new(settings), control, store };
-    let v1 = Router::new()
-        .route("/status", get(health::status))
-        .route("/entries", get(entries::list))
-        .route("/entries/{id}", get(entries::show))
-        .route("/entries/{id}/explain", get(entries::explain))
-        .route("/notifications", get(notifications::list))
-        .route("/notifications/{id}", get(notifications::show))
-        .route("/notifications/{id}/retry", post(notifications::retry))
-        .route("/rules", get(health::rules))
-        .route("/rejected", get(entries::rejected))
-        .route_layer(middleware::from_fn_with_state(shared.clone(), guard::admit));
-    Router::new()
-        .route("/", get(health::page))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
-        .nest("/api/v1", v1)
+    let (v1, described) = OpenApiRouter::new()
+        .routes(routes!(health::status))
+        .routes(routes!(entries::list))
+        .routes(routes!(entries::show))
+        .routes(routes!(entries::explain))
+        .routes(routes!(notifications::list))
+        .routes(routes!(notifications::show))
+        .routes(routes!(notifications::retry))
+        .routes(routes!(health::rules))
+        .routes(routes!(entries::rejected))
+        .routes(routes!(openapi::show))
+        .split_for_parts();
+    let (open, whole) = OpenApiRouter::with_openapi(openapi::empty())
+        .routes(routes!(health::page))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .split_for_parts();
+    let openapi = openapi::whole(whole.nest(openapi::V1, described));
+    let shared = Shared { settings: Arc::new(settings), control, store, openapi };
+    let guarded = middleware::from_fn_with_state(shared.clone(), guard::admit);
+    open.nest(openapi::V1, v1.route_layer(guarded))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn(problem::in_time))

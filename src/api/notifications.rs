@@ -3,6 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     domain::{
@@ -16,21 +17,38 @@ use super::{
     Problem, Shared,
     entries::page_of,
     problem::{Asked, Given, Named},
-    view,
+    schema, view,
 };
 
 /// The query of `GET notifications`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NotificationsAsked {
+    /// The most items of the page; 50 when nothing is said.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
+    /// What `next` of the page before said.
+    #[param(pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
+    /// Only in this state.
+    #[param(value_type = Option<schema::StateWord>, inline)]
     state: Option<String>,
+    /// Only for this receiver.
     receiver: Option<String>,
+    /// Only of this rule.
     rule: Option<String>,
 }
 
-/// `GET /api/v1/notifications`, newest first.
+/// Notifications, newest first.
+#[utoipa::path(
+    get,
+    path = "/notifications",
+    tag = "notifications",
+    operation_id = "list_notifications",
+    params(NotificationsAsked),
+    responses((status = 200, description = "A page of them", body = schema::Notifications))
+)]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     Asked(asked): Asked<NotificationsAsked>,
@@ -51,7 +69,15 @@ fn state_by_name(name: &str) -> Result<NotificationState, Problem> {
     })
 }
 
-/// `GET /api/v1/notifications/{id}`, with its attempts and what is sent.
+/// One notification, with its attempts and what is sent.
+#[utoipa::path(
+    get,
+    path = "/notifications/{id}",
+    tag = "notifications",
+    operation_id = "show_notification",
+    params(("id" = inline(schema::Id), Path, description = "The notification's id")),
+    responses((status = 200, description = "The notification", body = schema::NotificationShown))
+)]
 pub(crate) async fn show(
     State(shared): State<Shared>,
     Named(id): Named<NotificationId>,
@@ -100,14 +126,27 @@ fn payload_json(payload: Payload) -> Value {
 }
 
 /// The body of a retry; none, or an empty object, retries to the same receiver.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetryWish {
     /// Another receiver of the same type.
     receiver: Option<String>,
 }
 
-/// `POST /api/v1/notifications/{id}/retry`.
+/// Tries a dead or waiting notification again at once.
+#[utoipa::path(
+    post,
+    path = "/notifications/{id}/retry",
+    tag = "notifications",
+    operation_id = "retry_notification",
+    params(("id" = inline(schema::Id), Path, description = "The notification's id")),
+    request_body = RetryWish,
+    responses(
+        (status = 202, description = "It is tried", body = schema::Retried),
+        (status = 409, description = "Its state or the receiver does not allow it",
+            body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn retry(
     State(shared): State<Shared>,
     Named(id): Named<NotificationId>,

@@ -12,6 +12,7 @@ pub mod fetch;
 pub mod healthcheck;
 pub mod load;
 mod output;
+pub mod packaging;
 pub mod render;
 pub mod run;
 mod sample;
@@ -118,6 +119,10 @@ enum Command {
         #[command(flatten)]
         service: ServiceArgs,
     },
+    /// A shell's completions, on standard output
+    Completions(packaging::CompletionsArgs),
+    /// A manual page, in roff, on standard output
+    Man(packaging::ManArgs),
 }
 
 /// Runs the program on the process's arguments and environment.
@@ -161,6 +166,8 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Status { args, service } => {
             status::run(&args, &service_of(&service, &files)?).await
         }
+        Command::Completions(args) => packaging::completions(&args),
+        Command::Man(args) => packaging::man(&args),
         Command::Healthcheck { service } => healthcheck::run(&service_of(&service, &files)?).await,
         Command::Deliveries { command, service } => {
             deliveries::run(&command, &service_of(&service, &files)?).await

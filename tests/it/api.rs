@@ -5,6 +5,7 @@ mod answers;
 mod guard;
 mod limits;
 mod metrics;
+mod openapi;
 mod ready;
 mod retry;
 

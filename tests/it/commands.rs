@@ -4,6 +4,7 @@
 mod asking;
 mod checking;
 mod help;
+mod packaging;
 mod running;
 mod sending;
 mod standins;

@@ -17,6 +17,8 @@ const COMMANDS: &[&[&str]] = &[
     &["deliveries", "list"],
     &["deliveries", "show"],
     &["deliveries", "retry"],
+    &["completions"],
+    &["man"],
 ];
 
 #[tokio::test]

@@ -1,0 +1,430 @@
+//! The forms of what the API answers, for its description. Values are made elsewhere (`view`, and the
+//! ports' own types); an independent tool holds what is answered to these.
+//!
+//! Words and fields are taken from the lists that the rest of the program walks.
+
+#![expect(dead_code, reason = "forms are described and never made")]
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        Object, ObjectBuilder, RefOr, Schema,
+        schema::{KnownFormat, SchemaFormat, SchemaType, Type},
+    },
+};
+
+use crate::{
+    domain::{
+        field::{Field, FieldKind},
+        notification::{HeldBy, NotificationState, Reason},
+        outcome::{Flag, Scope},
+        rule::{Mode, Severity},
+        verdict::Truth,
+    },
+    ports::{AlarmKind, SourceState},
+};
+
+/// Describes words by the list that declares them.
+macro_rules! words {
+    ($($name:ident $words:expr;)+) => {
+        $(
+            pub(crate) struct $name;
+
+            impl PartialSchema for $name {
+                fn schema() -> RefOr<Schema> {
+                    text().enum_values(Some($words)).build().into()
+                }
+            }
+
+            impl ToSchema for $name {}
+        )+
+    };
+}
+
+words! {
+    ReasonWord Reason::ALL.iter().map(|word| word.name());
+    StateWord NotificationState::ALL.iter().map(|word| word.name());
+    HeldByWord HeldBy::ALL.iter().map(|word| word.name());
+    SeverityWord Severity::ALL.iter().map(|word| word.name());
+    ModeWord Mode::ALL.iter().map(|word| word.name());
+    ScopeWord Scope::ALL.iter().map(|word| word.name());
+    FlagWord Flag::ALL.iter().map(|word| word.name());
+    ClassWord ["delivered", "retry", "permanent"];
+    TruthWord [Truth::True, Truth::False, Truth::Unknown].map(|truth| serde_json::json!(truth));
+    SourceStateWord SourceState::ALL.iter().map(|word| word.name());
+    AlarmKindWord AlarmKind::ALL.iter().map(|word| word.name());
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+/// 32 hexadecimal digits.
+pub(crate) struct Id;
+
+impl PartialSchema for Id {
+    fn schema() -> RefOr<Schema> {
+        text().pattern(Some("^[0-9a-fA-F]{32}$")).build().into()
+    }
+}
+
+impl ToSchema for Id {}
+
+/// The fields of an entry; one that the row lacked is absent.
+pub(crate) struct Fields;
+
+impl PartialSchema for Fields {
+    fn schema() -> RefOr<Schema> {
+        let of = |field: Field| -> Object {
+            let builder = match field.kind() {
+                FieldKind::Number => ObjectBuilder::new().schema_type(Type::Integer),
+                FieldKind::Time => {
+                    text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+                }
+                // A region whose name is not known is its number.
+                _ if field == Field::Region => ObjectBuilder::new()
+                    .schema_type(SchemaType::from_iter([Type::String, Type::Integer])),
+                _ => text(),
+            };
+            builder.build()
+        };
+        let fields = Field::ALL.iter();
+        let object = fields
+            .fold(ObjectBuilder::new().schema_type(Type::Object), |object, &field| {
+                object.property(field.name(), of(field))
+            });
+        ["repo", "source", "time"].into_iter().fold(object, ObjectBuilder::required).build().into()
+    }
+}
+
+impl ToSchema for Fields {}
+
+/// Problem details (RFC 9457).
+#[derive(ToSchema)]
+pub(crate) struct Problem {
+    r#type: String,
+    title: String,
+    status: u16,
+    /// What is wrong and what to do.
+    detail: String,
+}
+
+/// An entry as it is kept.
+#[derive(ToSchema)]
+pub(crate) struct Entry {
+    #[schema(inline)]
+    id: Id,
+    source: String,
+    /// The repository that was asked for.
+    repository: String,
+    taken_at: Timestamp,
+    entry: Fields,
+    /// The rules that matched.
+    matched: Vec<String>,
+    /// `no_rule` where no rule matched.
+    #[schema(required)]
+    reason: Option<String>,
+}
+
+/// An entry asked for by its id.
+#[derive(ToSchema)]
+pub(crate) struct EntryShown {
+    #[schema(inline)]
+    id: Id,
+    source: String,
+    repository: String,
+    taken_at: Timestamp,
+    entry: Fields,
+    matched: Vec<String>,
+    #[schema(required)]
+    reason: Option<String>,
+    /// The notifications that tell of it, oldest first.
+    #[schema(inline)]
+    notifications: Vec<Id>,
+}
+
+/// A page of entries.
+#[derive(ToSchema)]
+pub(crate) struct Entries {
+    items: Vec<Entry>,
+    /// The `cursor` of the next page.
+    #[schema(required)]
+    next: Option<String>,
+}
+
+/// What the rules in force say of an entry.
+#[derive(ToSchema)]
+pub(crate) struct Explanation {
+    #[schema(inline)]
+    entry: Id,
+    rules: Vec<RuleExplained>,
+}
+
+/// What one rule says of an entry.
+#[derive(ToSchema)]
+pub(crate) struct RuleExplained {
+    rule: String,
+    #[schema(inline)]
+    truth: TruthWord,
+    #[schema(required)]
+    decided_by: Option<Clause>,
+    clauses: Vec<Clause>,
+    /// The earlier rule whose match ended the looking.
+    #[schema(required)]
+    stopped_by: Option<String>,
+    #[schema(required)]
+    followed: Option<Followed>,
+}
+
+/// A clause beside what it met.
+#[derive(ToSchema)]
+pub(crate) struct Clause {
+    /// Where it stands in the rule: `match.returnCode.not`.
+    path: String,
+    wanted: String,
+    #[schema(required)]
+    seen: Option<String>,
+    #[schema(inline)]
+    truth: TruthWord,
+}
+
+/// What followed from a match.
+#[derive(ToSchema)]
+pub(crate) struct Followed {
+    #[schema(inline)]
+    mode: ModeWord,
+    send_to: Vec<String>,
+    stopped: bool,
+}
+
+/// A row that could not be understood.
+#[derive(ToSchema)]
+pub(crate) struct Rejected {
+    source: String,
+    repo: String,
+    /// The row as it came.
+    raw: String,
+    reason: String,
+    seen_at: Timestamp,
+}
+
+/// Rows that could not be understood.
+#[derive(ToSchema)]
+pub(crate) struct RejectedRows {
+    items: Vec<Rejected>,
+    #[schema(required)]
+    next: Option<String>,
+}
+
+/// A notification.
+#[derive(ToSchema)]
+pub(crate) struct Notification {
+    #[schema(inline)]
+    id: Id,
+    receiver: String,
+    /// The rule that caused it; empty for a test or an alarm.
+    rule: String,
+    source: String,
+    /// What it is about: fields, null where the entry lacked one.
+    key: BTreeMap<String, Option<String>>,
+    #[schema(inline)]
+    reason: ReasonWord,
+    #[schema(inline)]
+    severity: SeverityWord,
+    #[schema(inline)]
+    state: StateWord,
+    #[schema(required, inline)]
+    held_by: Option<HeldByWord>,
+    #[schema(required)]
+    folded_into: Option<String>,
+    #[schema(inline)]
+    entries: Vec<Id>,
+    created_at: Timestamp,
+    attempts: u32,
+    #[schema(required)]
+    next_attempt_at: Option<Timestamp>,
+    #[schema(required)]
+    last_outcome: Option<Outcome>,
+}
+
+/// A notification asked for by its id.
+#[derive(ToSchema)]
+pub(crate) struct NotificationShown {
+    #[schema(inline)]
+    id: Id,
+    receiver: String,
+    rule: String,
+    source: String,
+    key: BTreeMap<String, Option<String>>,
+    #[schema(inline)]
+    reason: ReasonWord,
+    #[schema(inline)]
+    severity: SeverityWord,
+    #[schema(inline)]
+    state: StateWord,
+    #[schema(required, inline)]
+    held_by: Option<HeldByWord>,
+    #[schema(required)]
+    folded_into: Option<String>,
+    #[schema(inline)]
+    entries: Vec<Id>,
+    created_at: Timestamp,
+    attempts: u32,
+    #[schema(required)]
+    next_attempt_at: Option<Timestamp>,
+    #[schema(required)]
+    last_outcome: Option<Outcome>,
+    attempt_list: Vec<Attempt>,
+    /// What is sent; null where it is held.
+    #[schema(required, value_type = Value)]
+    payload: Value,
+}
+
+/// A page of notifications.
+#[derive(ToSchema)]
+pub(crate) struct Notifications {
+    items: Vec<Notification>,
+    /// The `cursor` of the next page.
+    #[schema(required)]
+    next: Option<String>,
+}
+
+/// An attempt to deliver.
+#[derive(ToSchema)]
+pub(crate) struct Attempt {
+    /// From 1.
+    number: u32,
+    started_at: Timestamp,
+    took_ms: u64,
+    outcome: Outcome,
+}
+
+/// What an attempt came to.
+#[derive(ToSchema)]
+pub(crate) struct Outcome {
+    #[schema(inline)]
+    class: ClassWord,
+    #[schema(required, inline)]
+    scope: Option<ScopeWord>,
+    #[schema(inline)]
+    flags: Vec<FlagWord>,
+    #[schema(required)]
+    status: Option<u16>,
+    detail: String,
+    #[schema(required)]
+    retry_after_s: Option<u64>,
+}
+
+/// That a wish was taken.
+#[derive(ToSchema)]
+pub(crate) struct Retried {
+    #[schema(inline)]
+    id: Id,
+    #[schema(inline)]
+    state: StateWord,
+}
+
+/// A rule in force, with its counts.
+#[derive(ToSchema)]
+pub(crate) struct Rule {
+    name: String,
+    file: String,
+    line: u32,
+    #[schema(inline)]
+    severity: SeverityWord,
+    #[schema(inline)]
+    mode: ModeWord,
+    send_to: Vec<String>,
+    matched: u64,
+    #[schema(required)]
+    last_matched_at: Option<Timestamp>,
+}
+
+/// The rules in force, in their order.
+#[derive(ToSchema)]
+pub(crate) struct Rules {
+    items: Vec<Rule>,
+    #[schema(required)]
+    next: Option<String>,
+}
+
+/// Whether the service does its work.
+#[derive(ToSchema)]
+pub(crate) struct Readiness {
+    ready: bool,
+    problems: Vec<String>,
+}
+
+/// What the service says of itself.
+#[derive(ToSchema)]
+pub(crate) struct Status {
+    version: String,
+    started_at: Timestamp,
+    now: Timestamp,
+    readiness: Readiness,
+    sources: BTreeMap<String, SourceStatus>,
+    receivers: BTreeMap<String, LaneStatus>,
+    rules: u64,
+    alarms: Vec<Alarm>,
+}
+
+/// How a source fares.
+#[derive(ToSchema)]
+pub(crate) struct SourceStatus {
+    kind: String,
+    #[schema(inline)]
+    state: SourceStateWord,
+    repos: u64,
+    effective_interval_s: f64,
+    #[schema(required)]
+    read_at: Option<Timestamp>,
+    #[schema(required)]
+    last_error: Option<String>,
+    #[schema(required)]
+    skew_s: Option<i64>,
+    requests: u64,
+    entries: u64,
+    rejected: u64,
+    gaps: u64,
+    failing: Vec<RepoStatus>,
+}
+
+/// A repository that fails.
+#[derive(ToSchema)]
+pub(crate) struct RepoStatus {
+    repo: String,
+    error: String,
+    since: Timestamp,
+}
+
+/// How a receiver's lane fares.
+#[derive(ToSchema)]
+pub(crate) struct LaneStatus {
+    kind: String,
+    #[schema(required)]
+    closed: Option<String>,
+    #[schema(required)]
+    held_until: Option<Timestamp>,
+    pending: u64,
+    #[schema(required)]
+    oldest_pending_at: Option<Timestamp>,
+    dead: u64,
+    delivered: u64,
+    attempts: u64,
+    #[schema(required)]
+    last_error: Option<String>,
+}
+
+/// Something about triggerbell itself that a person is to know.
+#[derive(ToSchema)]
+pub(crate) struct Alarm {
+    #[schema(inline)]
+    kind: AlarmKindWord,
+    about: String,
+    message: String,
+    since: Timestamp,
+}
