@@ -296,8 +296,12 @@ pub fn renderer(config: &Config) -> Result<MessageRenderer, StartError> {
         let form = receiver.form.clone().filter(|form| !form.is_plain());
         form.map(|form| (receiver.name.clone(), form))
     });
+    let wecom = config
+        .receivers
+        .iter()
+        .filter_map(|receiver| receiver.wecom.clone().map(|form| (receiver.name.clone(), form)));
     MessageRenderer::new(config.templates.clone(), targets.collect())
-        .map(|renderer| renderer.with_forms(forms.collect()))
+        .map(|renderer| renderer.with_forms(forms.collect()).with_wecom(wecom.collect()))
         .map_err(StartError::Templates)
 }
 

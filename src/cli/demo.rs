@@ -165,14 +165,19 @@ impl Drop for Folder {
     }
 }
 
-/// Failures go to both chats, and of the successes only those in production, which Slack takes at
-/// one a second: so the lanes keep up with the pushes, and not every push becomes a message.
+/// Failures go to both chats, those in production to the members on call too, and of the successes
+/// only those in production, which Slack takes at one a second: so the lanes keep up with the
+/// pushes, and not every push becomes a message.
 const RULES: &str = "\
 rules:
   - name: deploy-failed
     match: {returnCode: {not: 0}}
     severity: error
     send_to: [ops-wecom, dev-slack]
+  - name: production-failed
+    match: {returnCode: {not: 0}, namespace: prod}
+    severity: critical
+    send_to: [oncall]
   - name: result-unknown
     match: {returnCode: {exists: false}}
     severity: warning
@@ -205,6 +210,16 @@ receivers:
       key: {}
       base_url: {}
     template: default-zh
+  oncall:
+    wecom:
+      corpid: {}
+      secret: {}
+      agentid: {}
+      to_user: [zhangsan, lisi]
+      base_url: {}
+      form: template_card
+      card_url: {}
+    template: default-zh
   dev-slack:
     slack:
       token: {}
@@ -220,6 +235,11 @@ api:
         repos.concat(),
         wall.wecom_key(),
         wall.wecom_base_url(),
+        wall.wecom_corpid(),
+        wall.wecom_secret(),
+        wall.wecom_agentid(),
+        wall.wecom_base_url(),
+        wall.url(),
         wall.slack_token(),
         wall.slack_channel(),
         wall.slack_api_url(),

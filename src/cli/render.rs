@@ -2,13 +2,13 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     adapters::{
         source::DEFAULT_ZONE,
-        templates::{ReceiverType, Settings, Templates, sample_context, usage},
+        templates::{ReceiverType, Settings, Templates, WecomForm, sample_context, usage},
     },
     app::StartError,
     config::{Config, locate},
@@ -34,9 +34,10 @@ pub struct RenderArgs {
     #[arg(value_name = "TEMPLATE")]
     pub template: String,
 
-    /// For this type of receiver; all that it has a form for where left out
-    #[arg(long, value_enum, value_name = "TYPE")]
-    pub receiver: Option<Kind>,
+    /// For this type of receiver, slack, wecom or webhook, or for this one of the configuration;
+    /// for all types that it has a form for where left out
+    #[arg(long, value_name = "TYPE")]
+    pub receiver: Option<String>,
 
     /// A file with the entries to tell of, `-` for standard input; else a sample
     #[arg(long, value_name = "FILE")]
@@ -47,24 +48,33 @@ pub struct RenderArgs {
     pub format: Printed,
 }
 
-/// A type of receiver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
-    /// A Slack incoming webhook
-    Slack,
-    /// A WeCom group robot
-    Wecom,
-    /// Any webhook
-    Webhook,
+/// For what a template is rendered.
+struct For {
+    kind: ReceiverType,
+    /// The receiver's name, or its type's.
+    name: String,
+    form: WecomForm,
 }
 
-impl From<Kind> for ReceiverType {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Slack => Self::Slack,
-            Kind::Wecom => Self::Wecom,
-            Kind::Webhook => Self::Webhook,
+impl For {
+    fn any(kind: ReceiverType) -> Self {
+        Self { kind, name: kind.name().to_owned(), form: WecomForm::default() }
+    }
+
+    /// The type of that name, else the configured receiver of that name.
+    fn named(name: &str, config: Option<&Config>) -> Result<Self, Failure> {
+        if let Some(kind) = ReceiverType::by_name(name) {
+            return Ok(Self::any(kind));
         }
+        let receivers = config.map(|config| &*config.receivers).unwrap_or_default();
+        let found = receivers.iter().find(|receiver| *receiver.name == *name);
+        let known = ReceiverType::ALL.iter().map(|kind| kind.name());
+        let known = known.chain(receivers.iter().map(|receiver| &*receiver.name));
+        let no_such = || Failure::new(Exit::Usage, load::no_such("receiver", name, known));
+        let receiver = found.ok_or_else(no_such)?;
+        let kind = ReceiverType::by_name(receiver.kind()).unwrap_or(ReceiverType::Webhook);
+        let form = receiver.wecom.as_deref().cloned().unwrap_or_default();
+        Ok(Self { kind, name: name.to_owned(), form })
     }
 }
 
@@ -81,16 +91,19 @@ pub fn run(args: &RenderArgs, files: &Files) -> Result<Exit, Failure> {
     let now = Timestamp::now();
     let entries = sample::entries(args.entry.as_deref(), &zone, now)?;
     let all = ReceiverType::ALL.iter().copied();
-    let kinds: Vec<ReceiverType> = match args.receiver {
-        Some(kind) => vec![kind.into()],
-        None => all.filter(|kind| templates.check_use(&args.template, *kind).is_ok()).collect(),
+    let kinds: Vec<For> = match &args.receiver {
+        Some(name) => vec![For::named(name, config.as_ref())?],
+        None => {
+            let fit = all.filter(|kind| templates.check_use(&args.template, *kind).is_ok());
+            fit.map(For::any).collect()
+        }
     };
-    let first = kinds.first().copied().unwrap_or(ReceiverType::Slack);
+    let first = kinds.first().map_or(ReceiverType::Slack, |wanted| wanted.kind);
     templates
         .check_use(&args.template, first)
         .map_err(|problem| Failure::new(Exit::Config, problem.to_string()))?;
-    for kind in kinds {
-        render(args, &templates, kind, &entries, now)?;
+    for wanted in &kinds {
+        render(args, &templates, wanted, &entries, now)?;
     }
     Ok(Exit::Done)
 }
@@ -110,19 +123,20 @@ fn templates(config: Option<&Config>) -> Result<(Arc<Templates>, TimeZone), Fail
 fn render(
     args: &RenderArgs,
     templates: &Templates,
-    kind: ReceiverType,
+    wanted: &For,
     entries: &[Arc<Entry>],
     now: Timestamp,
 ) -> Result<(), Failure> {
+    let For { kind, name, form } = wanted;
     let labels = BTreeMap::new();
     let context = sample_context(entries, &labels, Reason::Matched, now);
     let parts = templates
-        .preview(&args.template, kind, kind.name(), &context)
+        .preview_as(&args.template, *kind, form, name, &context)
         .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
     for (number, part) in parts.iter().enumerate() {
         match args.format {
             Printed::Json => output::line(body(&part.payload).0)?,
-            Printed::Text => output::line(shown(kind, number + 1, parts.len(), part))?,
+            Printed::Text => output::line(shown(wanted, number + 1, parts.len(), part))?,
         }
     }
     Ok(())
@@ -142,12 +156,13 @@ fn body(payload: &Payload) -> (Cow<'_, str>, bool) {
 }
 
 /// A message with how much of its receiver's limits it uses.
-fn shown(kind: ReceiverType, number: usize, of: usize, part: &Part) -> String {
-    let mut text = format!("── {kind} · message {number} of {of}\n");
+fn shown(wanted: &For, number: usize, of: usize, part: &Part) -> String {
+    let For { kind, name, form } = wanted;
+    let mut text = format!("── {name} · message {number} of {of}\n");
     let (body, is_json) = body(&part.payload);
     let json = is_json.then(|| serde_json::from_str::<serde_json::Value>(&body).ok()).flatten();
     text += &json.map_or_else(|| format!("{body}\n"), |json| format!("{json:#}\n"));
-    for usage in usage(kind, part) {
+    for usage in usage(*kind, form, part) {
         let unit = usage.unit.map_or(String::new(), |unit| format!(" {unit}"));
         text += &format!("   {}: {} of {}{unit}\n", usage.what, usage.used, usage.allowed);
     }

@@ -4,7 +4,12 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{receiver::refused, values::secret};
+use reqwest::Url;
+
+use super::{
+    receiver::{Receiver, refused},
+    values::secret,
+};
 use crate::{
     adapters::{
         receivers::{
@@ -12,6 +17,7 @@ use crate::{
             WecomSettings,
         },
         secret::Secret,
+        templates::{WecomForm, WecomMessage},
     },
     document::{Code, MapReader, Value},
 };
@@ -72,7 +78,16 @@ fn require(map: &MapReader<'_>, forms: &[&'static str], help: &str) {
     }
 }
 
-pub(super) fn wecom(map: &mut MapReader<'_>, folder: &Path) -> Option<Arc<dyn Settings>> {
+pub(super) fn wecom(
+    map: &mut MapReader<'_>,
+    folder: &Path,
+) -> Option<(Arc<dyn Settings>, Arc<WecomForm>)> {
+    let settings = wecom_settings(map, folder);
+    let form = form(map, first_of(map, APP_KEYS).is_some());
+    Some((settings?, Arc::new(form?)))
+}
+
+fn wecom_settings(map: &mut MapReader<'_>, folder: &Path) -> Option<Arc<dyn Settings>> {
     let key = secret(map, "key", "key_file", folder);
     let app = app(map, folder);
     let base_url = map.get("base_url").and_then(|value| value.text_as("a URL"));
@@ -156,6 +171,112 @@ fn ids(value: Value<'_>) -> Option<Vec<String>> {
     let texts: Option<Vec<&str>> = items.collect();
     let ids = texts?.into_iter().flat_map(|text| text.split('|')).map(|id| id.trim().to_owned());
     Some(ids.collect())
+}
+
+/// The most bytes of all the names that a receiver mentions, so that there is room for the message.
+const MENTIONED_BYTES: usize = 512;
+
+/// The form of the messages, and whom they mention.
+fn form(map: &mut MapReader<'_>, app: bool) -> Option<WecomForm> {
+    let words: Vec<_> = WecomMessage::ALL.iter().map(|form| (form.name(), *form)).collect();
+    let written = map.get("form");
+    let message = written.map_or(Some(WecomMessage::Markdown), |value| value.one_of(&words))?;
+    let mut fine = true;
+    let mut complain = |value: Value<'_>, message: String, help: &str| {
+        fine = false;
+        value.add(value.problem(Code::BadSetting, message).help(help));
+    };
+    if let Some(value) = written
+        && app
+        && message == WecomMessage::MarkdownV2
+    {
+        let help = "write `markdown`, `text` or `template_card`";
+        complain(value, "an app can't send `markdown_v2`".to_owned(), help);
+    }
+    let lists = ["mentioned_list", "mentioned_mobile_list"].map(|key| (key, map.get(key)));
+    let mut mentioned = [Vec::new(), Vec::new()];
+    for ((key, value), names) in lists.into_iter().zip(&mut mentioned) {
+        let Some(value) = value else { continue };
+        *names = ids(value)?;
+        let mobile = key == "mentioned_mobile_list";
+        if app {
+            let help = "an app writes to members: name them under `to_user`";
+            complain(value, format!("`{key}` is for group robots"), help);
+        } else if mobile && message != WecomMessage::Text {
+            let help = "write `form: text` beside it, or name userids under `mentioned_list`";
+            complain(value, format!("`{key}` works in text messages only"), help);
+        } else if !matches!(message, WecomMessage::Text | WecomMessage::Markdown) {
+            let help = "write `form: text` or `form: markdown` beside it";
+            complain(value, format!("a message of the form `{message}` can't mention"), help);
+        } else if names.iter().any(|name| !is_mention(name, mobile)) {
+            let help = if mobile {
+                "list telephone numbers, or '@all'"
+            } else {
+                "list userids, or '@all'"
+            };
+            complain(value, format!("`{key}` holds what can't be mentioned"), help);
+        } else if names.iter().map(|name| name.len() + 3).sum::<usize>() > MENTIONED_BYTES {
+            let help = "mention fewer, or '@all'";
+            complain(value, format!("`{key}` takes more than {MENTIONED_BYTES} bytes"), help);
+        }
+    }
+    let card_url = map.get("card_url");
+    let address = card_url.map_or(Some(None), |value| address(value).map(Some))?;
+    if let Some(value) = card_url
+        && message != WecomMessage::TemplateCard
+    {
+        let help = "write `form: template_card` beside it, or leave it out";
+        complain(value, "`card_url` is where a card leads".to_owned(), help);
+    }
+    let [mentioned, mentioned_mobile] = mentioned;
+    let card_url = address.map(str::to_owned);
+    fine.then_some(WecomForm { message, app, mentioned, mentioned_mobile, card_url })
+}
+
+/// An address that a card can lead to.
+fn address(value: Value<'_>) -> Option<&str> {
+    let text = value.text_as("a URL")?;
+    let is_url = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    if Url::parse(text).is_ok_and(|url| is_url(&url)) {
+        return Some(text);
+    }
+    let problem = value.problem(Code::BadUrl, format!("`{}` takes a URL", value.key()));
+    value.add(problem.help("write `https://host` or `https://host/path`"));
+    None
+}
+
+/// Whether a name can be mentioned: a userid or a number, or everybody.
+fn is_mention(name: &str, mobile: bool) -> bool {
+    let is_part = |byte: u8| match mobile {
+        true => byte.is_ascii_digit() || byte == b'+',
+        false => byte.is_ascii_alphanumeric() || b"._-@".contains(&byte),
+    };
+    name == "@all" || (!name.is_empty() && !name.starts_with('@') && name.bytes().all(is_part))
+}
+
+/// What stands under a key of a map.
+fn under<'a>(value: Value<'a>, key: &str) -> Option<Value<'a>> {
+    let entries = value.is_map().then(|| value.entries())??;
+    entries.into_iter().find(|(entry, _)| *entry.key.text == *key).map(|(_, value)| value)
+}
+
+/// Says of each card that it leads nowhere: it has no `card_url`, and notifications have no address.
+pub(super) fn check_cards(root: Value<'_>, receivers: &[Receiver], has_address: bool) {
+    for receiver in receivers {
+        let Some(form) = &receiver.wecom else { continue };
+        let leads = has_address || form.card_url.is_some();
+        if leads || form.message != WecomMessage::TemplateCard {
+            continue;
+        }
+        let value = ["receivers", &*receiver.name, "wecom", "form"];
+        let Some(value) = value.iter().try_fold(root, |value, key| under(value, key)) else {
+            continue;
+        };
+        let problem = value.problem(Code::BadSetting, "a card has to lead somewhere");
+        let help =
+            "give `card_url` beside it, or `api.public_url` for the notification's own address";
+        value.add(problem.help(help));
+    }
 }
 
 /// The first of some keys that is written.

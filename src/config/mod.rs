@@ -264,6 +264,7 @@ fn whole(
     let data_dir = data_folder(request, folder);
     let store = service::store(&mut map, &data_dir);
     let api = service::api(&mut map, folder);
+    chat::check_cards(value, &receivers, api.public_url.is_some());
     let alarms = service::alarms(&mut map, &names);
     let retention = service::retention(&mut map);
     map.not_yet("time_intervals");

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     adapters::{
         receivers::{self, AddressGuard, HttpSettings, Kind, SettingError, Settings},
-        templates::WebhookForm,
+        templates::{WebhookForm, WecomForm},
     },
     document::{Code, Entry, MapReader, Place, Problem, Value, nearest},
     domain::pace::Pace,
@@ -35,6 +35,8 @@ pub struct Receiver {
     pub concurrency: usize,
     /// What a webhook asks for of its messages' form; nothing for other types.
     pub form: Option<Arc<WebhookForm>>,
+    /// What a WeCom receiver asks for of its messages' form; nothing for other types.
+    pub wecom: Option<Arc<WecomForm>>,
     /// How it is reached: limits in time, authorities, proxy, addresses.
     pub http: HttpSettings,
 }
@@ -77,18 +79,20 @@ pub(super) fn receiver<'a>(entry: &Entry, value: Value<'a>, folder: &Path) -> Re
     let http = http(&mut map, folder);
     later(&mut map);
     map.finish("keys of a receiver");
-    let receiver = settings.zip(kind).map(|((settings, form, guard), kind)| Receiver {
-        name: Arc::clone(&name),
-        settings,
-        pace: pace_written.flatten().or(kind.default_pace),
-        template: template_name.map(Into::into),
-        concurrency: concurrency.unwrap_or(match kind.default_pace {
-            Some(_) => CHAT_CONCURRENCY,
-            None => WEBHOOK_CONCURRENCY,
-        }),
-        form,
-        http: HttpSettings { client: http, guard },
-    });
+    let receiver =
+        settings.zip(kind).map(|((settings, Forms { form, wecom }, guard), kind)| Receiver {
+            name: Arc::clone(&name),
+            settings,
+            pace: pace_written.flatten().or(kind.default_pace),
+            template: template_name.map(Into::into),
+            concurrency: concurrency.unwrap_or(match kind.default_pace {
+                Some(_) => CHAT_CONCURRENCY,
+                None => WEBHOOK_CONCURRENCY,
+            }),
+            form,
+            wecom,
+            http: HttpSettings { client: http, guard },
+        });
     ReadReceiver { name, kind: kind.map(|kind| kind.name), receiver, template }
 }
 
@@ -161,7 +165,14 @@ fn later(map: &mut MapReader<'_>) {
     }
 }
 
-type Read = Option<(Arc<dyn Settings>, Option<Arc<WebhookForm>>, AddressGuard)>;
+/// What a receiver asks for of its messages' form, by its type.
+#[derive(Default)]
+struct Forms {
+    form: Option<Arc<WebhookForm>>,
+    wecom: Option<Arc<WecomForm>>,
+}
+
+type Read = Option<(Arc<dyn Settings>, Forms, AddressGuard)>;
 
 fn settings(kind: &Kind, value: Value<'_>, folder: &Path) -> Read {
     if !value.is_map() {
@@ -169,9 +180,12 @@ fn settings(kind: &Kind, value: Value<'_>, folder: &Path) -> Read {
     }
     let mut map = value.map()?.private();
     let read = match kind.name {
-        "slack" => chat::slack(&mut map, folder).map(|settings| (settings, None)),
-        "wecom" => chat::wecom(&mut map, folder).map(|settings| (settings, None)),
-        _ => webhook(&mut map, folder).map(webhook::shared),
+        "slack" => chat::slack(&mut map, folder).map(|settings| (settings, Forms::default())),
+        "wecom" => chat::wecom(&mut map, folder)
+            .map(|(settings, form)| (settings, Forms { wecom: Some(form), ..Forms::default() })),
+        _ => webhook(&mut map, folder)
+            .map(webhook::shared)
+            .map(|(settings, form)| (settings, Forms { form, ..Forms::default() })),
     };
     let guard = guard(&mut map);
     if let Some((settings, _)) = &read

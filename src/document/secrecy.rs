@@ -18,7 +18,7 @@ impl Document {
 }
 
 /// Addresses that are no secret, and help to see; unless they hold a password.
-const SHOWN: [&str; 5] = ["endpoint", "public_url", "base_url", "api_url", "no_proxy"];
+const SHOWN: [&str; 6] = ["endpoint", "public_url", "base_url", "api_url", "card_url", "no_proxy"];
 
 /// Whether a key of that name holds, or may hold, a credential.
 pub(super) fn sounds_secret(key: &str) -> bool {

@@ -59,7 +59,7 @@ pub mod slack {
     pub const BLOCKS_TOTAL: usize = 13_200;
 }
 
-/// WeCom (a group robot): bytes of UTF-8; a Chinese character is three. Longer is refused whole.
+/// WeCom (a group robot, an app): bytes of UTF-8; a Chinese character is three. Longer is refused whole.
 pub mod wecom {
     use super::Unit;
 
@@ -67,8 +67,22 @@ pub mod wecom {
     pub const UNIT: Unit = Unit::Bytes;
     /// `text.content`.
     pub const TEXT: usize = 2_048;
-    /// `markdown.content`, and `markdown_v2.content`.
+    /// `markdown.content`, and `markdown_v2.content`, to a robot.
     pub const MARKDOWN: usize = 4_096;
+    /// `markdown.content` to an app.
+    pub const APP_MARKDOWN: usize = 2_048;
+    /// A card's title, and the line under it. WeCom only advises; this and the next three are ours.
+    pub const CARD_TITLE: usize = 128;
+    /// A card's text.
+    pub const CARD_TEXT: usize = 512;
+    /// The name of a card's row or link.
+    pub const CARD_ROW_NAME: usize = 32;
+    /// What a card's row says.
+    pub const CARD_ROW_VALUE: usize = 256;
+    /// The rows of a card: more are refused.
+    pub const CARD_ROWS: usize = 6;
+    /// The links of a card: more are refused.
+    pub const CARD_LINKS: usize = 3;
 }
 
 /// The generic webhook: its bounds are ours.

@@ -9,6 +9,10 @@ use std::fmt::Write as _;
 
 use crate::domain::late::{How, Late, Piece};
 
+/// Stands before a mention in WeCom, until the message's form is known. No value can bring one:
+/// it is among what is removed from them.
+pub(super) const MENTION: char = '\u{e0001}';
+
 /// Whose rules values are escaped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chat {
@@ -152,7 +156,7 @@ impl Sink {
         let tag = match self.chat {
             _ if !sound => None,
             Chat::Machine => None,
-            Chat::Wecom => Some(format!("<@{who}>")),
+            Chat::Wecom => Some(format!("{MENTION}<@{who}>")),
             Chat::Slack => Some(slack_mention(who)),
         };
         match tag {
@@ -365,7 +369,7 @@ mod tests {
             (Chat::Slack, "all", "<!channel>"),
             (Chat::Slack, "zhang.san", "@zhang.san"),
             (Chat::Slack, "a> <!channel", "@a&gt; &lt;!channel"),
-            (Chat::Wecom, "zhangsan", "<@zhangsan>"),
+            (Chat::Wecom, "zhangsan", "\u{e0001}<@zhangsan>"),
             (Chat::Wecom, "x> <@y", "@x> ＜@y"),
             (Chat::Machine, "bob", "@bob"),
         ] {

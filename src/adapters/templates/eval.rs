@@ -10,7 +10,7 @@ use crate::domain::{
 };
 
 use super::{
-    escape::{Chat, Sink, Written, push_json_string},
+    escape::{Chat, MENTION, Sink, Written, push_json_string},
     helpers,
     program::{Base, Expr, How, Literal, Local, Op},
     value::{Scope, Value, field_of},
@@ -160,6 +160,10 @@ impl<'a, 't> Run<'a, 't> {
                 let chat = if inside { self.chat } else { Chat::Machine };
                 let mut json = String::new();
                 push_json(&mut json, &value, chat, self.scope);
+                if self.chat != Chat::Machine && json.contains(MENTION) {
+                    // Nothing else is removed from plain JSON.
+                    json.retain(|c| c != MENTION);
+                }
                 self.sink.json_value(&json, how == How::Json);
             }
         }

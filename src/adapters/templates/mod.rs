@@ -36,6 +36,7 @@ mod trial;
 mod value;
 mod value_template;
 mod webhook;
+mod wecom;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -50,6 +51,7 @@ pub use renderer::{MessageRenderer, Target};
 pub use sample::{Sample, sample_context, sample_entry};
 pub use value_template::{ValueOf, ValueTemplate};
 pub use webhook::{LEAST_BYTES, TooLong, WebhookForm};
+pub use wecom::{WecomForm, WecomMessage};
 
 use crate::{
     domain::notification::words,
@@ -160,8 +162,23 @@ impl Templates {
         receiver: &str,
         context: &Context<'_>,
     ) -> Result<Vec<Part>, RenderError> {
+        self.preview_as(name, kind, &WecomForm::default(), receiver, context)
+    }
+
+    /// As [`Templates::preview`], where a WeCom receiver asks for a form of its own.
+    ///
+    /// # Errors
+    /// There is no such template, or it failed.
+    pub fn preview_as(
+        &self,
+        name: &str,
+        kind: ReceiverType,
+        form: &WecomForm,
+        receiver: &str,
+        context: &Context<'_>,
+    ) -> Result<Vec<Part>, RenderError> {
         match self.find(name, kind) {
-            Some(template) => template.render(kind, receiver, context, &self.settings),
+            Some(template) => template.render(kind, form, receiver, context, &self.settings),
             None => Err(RenderError(format!("there is no template `{name}` for {kind}"))),
         }
     }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Map, Value, json};
 
 use super::{
-    DEFAULT, ReceiverType, TemplateProblem, Templates, WebhookForm,
+    DEFAULT, ReceiverType, TemplateProblem, Templates, WebhookForm, WecomForm,
     escape::{Chat, Sink},
     form,
     language::Language,
@@ -34,6 +34,8 @@ pub struct MessageRenderer {
     targets: BTreeMap<Arc<str>, Target>,
     /// What webhooks ask for of their own, by receiver.
     forms: BTreeMap<Arc<str>, Arc<WebhookForm>>,
+    /// What WeCom's receivers ask for of their own, by receiver.
+    wecom: BTreeMap<Arc<str>, Arc<WecomForm>>,
 }
 
 impl MessageRenderer {
@@ -53,7 +55,7 @@ impl MessageRenderer {
             })
             .collect();
         if problems.is_empty() {
-            Ok(Self { templates, targets, forms: BTreeMap::new() })
+            Ok(Self { templates, targets, forms: BTreeMap::new(), wecom: BTreeMap::new() })
         } else {
             Err(problems)
         }
@@ -63,6 +65,13 @@ impl MessageRenderer {
     #[must_use]
     pub fn with_forms(mut self, forms: BTreeMap<Arc<str>, Arc<WebhookForm>>) -> Self {
         self.forms = forms;
+        self
+    }
+
+    /// The same for WeCom's receivers that ask for a form of their own, by receiver.
+    #[must_use]
+    pub fn with_wecom(mut self, forms: BTreeMap<Arc<str>, Arc<WecomForm>>) -> Self {
+        self.wecom = forms;
         self
     }
 
@@ -83,7 +92,12 @@ impl Renderer for MessageRenderer {
         let name = self.template(request, target);
         match self.forms.get(request.receiver).filter(|_| target.kind == ReceiverType::Webhook) {
             Some(form) => self.templates.webhook(name, request.receiver, request.context, form),
-            None => self.templates.preview(name, target.kind, request.receiver, request.context),
+            None => {
+                let usual = WecomForm::default();
+                let form = self.wecom.get(request.receiver).map_or(&usual, |form| form);
+                let (kind, context) = (target.kind, request.context);
+                self.templates.preview_as(name, kind, form, request.receiver, context)
+            }
         }
     }
 
@@ -102,7 +116,10 @@ impl Renderer for MessageRenderer {
                 .unwrap_or(plain);
         }
         let chat = if kind == ReceiverType::Slack { Chat::Slack } else { Chat::Wecom };
-        form::plain(kind, &plain_text(request.context, problem, chat, language), language)
+        let usual = WecomForm::default();
+        let form = self.wecom.get(request.receiver).map_or(&usual, |form| form);
+        let making = form::wecom::Making { form, link: None, language };
+        form::plain(kind, &plain_text(request.context, problem, chat, language), making)
     }
 }
 

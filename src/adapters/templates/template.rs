@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    ReceiverType, Settings,
+    ReceiverType, Settings, WecomForm,
     escape::{Chat, Written},
     eval::{Run, TooMuch, Trace},
     form,
@@ -14,7 +14,7 @@ use super::{
     lint::lint,
     program::{self, Program},
     squeeze::squeeze,
-    value::Scope,
+    value::{Scope, link},
 };
 use crate::{
     domain::limit,
@@ -110,13 +110,14 @@ impl Compiled {
         program::secrets(self.program())
     }
 
-    /// Renders a message as the receiver gets it.
+    /// Renders a message as the receiver gets it; one of WeCom's in the form that it asks for.
     ///
     /// # Errors
     /// It came out too long in every way, or as JSON that is none.
     pub(super) fn render(
         &self,
         kind: ReceiverType,
+        form: &WecomForm,
         receiver: &str,
         context: &Context<'_>,
         settings: &Settings,
@@ -124,7 +125,10 @@ impl Compiled {
         for longest in LONGEST_TEXTS {
             match self.write(kind, receiver, context, settings, longest, None) {
                 Ok(written) => {
-                    return form::parts(kind, self.0.json, written, self.0.language)
+                    let link = settings.public_url.as_deref().map(|base| link(base, context));
+                    let link = link.as_deref();
+                    let making = form::wecom::Making { form, link, language: self.0.language };
+                    return form::parts(kind, self.0.json, written, making)
                         .map_err(|problem| RenderError(format!("{}: {problem}", self.path())));
                 }
                 Err(TooMuch::Output) => {}

@@ -127,7 +127,7 @@ pub(super) const fn more(context: &Context<'_>) -> u64 {
 }
 
 /// The address of a notification under the public one.
-fn link(base: &str, context: &Context<'_>) -> String {
+pub(super) fn link(base: &str, context: &Context<'_>) -> String {
     format!("{base}/api/v1/notifications/{}", context.id)
 }
 

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
-    Settings,
+    Settings, WecomForm,
     escape::Written,
     eval::TooMuch,
     form,
@@ -120,10 +120,12 @@ impl WebhookForm {
         };
         let fail = |problem| RenderError(format!("{}: {problem}", making.template.path()));
         let language = making.template.language();
+        let wecom = WecomForm::default();
+        let shape = form::wecom::Making { form: &wecom, link: None, language };
         let mut parts = Vec::with_capacity(bodies.len());
         for body in bodies {
             let json = making.template.is_json();
-            let made = form::parts(super::ReceiverType::Webhook, json, body, language);
+            let made = form::parts(super::ReceiverType::Webhook, json, body, shape);
             for part in made.map_err(fail)? {
                 parts.push(self.dress(
                     part,

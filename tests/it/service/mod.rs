@@ -1,5 +1,6 @@
 //! The service as a process: from the stand-in registry to receivers, on good days and on bad ones.
 
+mod chats;
 mod flood;
 mod killed;
 mod receivers;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::Value;
 use triggerbell::{
-    adapters::templates::{ReceiverType, Sample, Templates, sample_context, sample_entry, usage},
+    adapters::templates::{
+        ReceiverType, Sample, Templates, WecomForm, sample_context, sample_entry, usage,
+    },
     domain::{entry::Entry, limit, notification::Reason},
     ports::Part,
 };
@@ -163,7 +165,7 @@ proptest! {
     }
 }
 
-fn entry_saying(message: &str) -> [Arc<Entry>; 1] {
+pub(super) fn entry_saying(message: &str) -> [Arc<Entry>; 1] {
     let mut entry = sample_entry(Sample::Failure);
     entry.row.return_msg = Some(message.into());
     [Arc::new(entry)]
@@ -321,7 +323,10 @@ fn usage_says_how_much_of_each_limit_is_taken() {
     let entries = entry_saying("x");
     let used = |kind, what: &str| {
         let parts = render(&templates, "x", kind, &entries, Reason::Matched);
-        let found = usage(kind, &parts[0]).into_iter().find(|one| one.what == what).unwrap();
+        let found = usage(kind, &WecomForm::default(), &parts[0])
+            .into_iter()
+            .find(|one| one.what == what)
+            .unwrap();
         (found.used, found.allowed)
     };
     assert_eq!(used(ReceiverType::Slack, "section"), (2, 3_000));

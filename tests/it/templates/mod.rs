@@ -8,6 +8,7 @@ mod oracle;
 mod renderer;
 mod rules;
 mod shipped;
+mod wecom;
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 

@@ -4,11 +4,11 @@
 
 mod slack;
 pub(super) mod webhook;
-mod wecom;
+pub(super) mod wecom;
 
 use serde_json::Value;
 
-use super::{ReceiverType, escape::Written, language::Language};
+use super::{ReceiverType, WecomForm, escape::Written};
 use crate::{
     domain::limit::Unit,
     ports::{Part, Payload, PayloadFormat},
@@ -45,8 +45,9 @@ pub(super) fn parts(
     kind: ReceiverType,
     json: bool,
     written: Written,
-    language: Language,
+    making: wecom::Making<'_>,
 ) -> Result<Vec<Part>, String> {
+    let language = making.language;
     let text = match written {
         Written::Whole(text) => text,
         // Only templates of webhooks alone may leave something to the attempt.
@@ -58,8 +59,8 @@ pub(super) fn parts(
     match (kind, json) {
         (ReceiverType::Slack, true) => slack::from_json(text, language),
         (ReceiverType::Slack, false) => Ok(slack::from_text(text.trim(), language)),
-        (ReceiverType::Wecom, true) => wecom::from_json(text, language),
-        (ReceiverType::Wecom, false) => Ok(wecom::from_text(text.trim(), language)),
+        (ReceiverType::Wecom, true) => wecom::from_json(text, making),
+        (ReceiverType::Wecom, false) => Ok(wecom::from_text(text.trim(), making)),
         (ReceiverType::Webhook, true) => webhook::from_json(text),
         (ReceiverType::Webhook, false) => Ok(vec![part(PayloadFormat::Text, text)]),
     }
@@ -75,10 +76,10 @@ pub(super) fn parse(kind: ReceiverType, output: &str) -> Option<NotJson> {
 }
 
 /// A text without markup, escaped for the receiver already, as one message within its limits.
-pub(super) fn plain(kind: ReceiverType, text: &str, language: Language) -> Part {
+pub(super) fn plain(kind: ReceiverType, text: &str, making: wecom::Making<'_>) -> Part {
     match kind {
-        ReceiverType::Slack => slack::plain(text, language),
-        ReceiverType::Wecom => wecom::plain(text, language),
+        ReceiverType::Slack => slack::plain(text, making.language),
+        ReceiverType::Wecom => wecom::plain(text, making),
         ReceiverType::Webhook => part(PayloadFormat::Text, text.to_owned()),
     }
 }
@@ -97,10 +98,10 @@ pub struct Usage {
 }
 
 /// How much of the receiver's limits a part takes, for people.
-pub fn usage(kind: ReceiverType, part: &Part) -> Vec<Usage> {
+pub fn usage(kind: ReceiverType, wecom: &WecomForm, part: &Part) -> Vec<Usage> {
     match kind {
         ReceiverType::Slack => slack::usage(&part.payload.body),
-        ReceiverType::Wecom => wecom::usage(&part.payload.body),
+        ReceiverType::Wecom => wecom::usage(&part.payload.body, wecom.app),
         ReceiverType::Webhook => webhook::usage(&part.payload),
     }
 }
