@@ -248,6 +248,34 @@ async fn every_secret_signs_the_very_bytes_that_are_sent() {
 }
 
 #[tokio::test]
+async fn signing_secrets_rotate_in_files_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, secret: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, secret).unwrap();
+        path.display().to_string()
+    };
+    let (new, old) = (file("new", OTHER_SECRET), file("old", SIGNING_SECRET));
+    let hook = Hook::new(&format!("signing_secret_file:\n  - {new}\n  - {old}"), &[]).await;
+    let signed_by = async |secret: &str| {
+        let (_, seen) = hook.attempt(1_800_000_000).await;
+        let seen = seen.unwrap();
+        let header = |name| seen.header(name).unwrap();
+        let (id, time) = (header("webhook-id"), header("webhook-timestamp"));
+        let key = SigningKey::parse(secret).unwrap();
+        let signature = header("webhook-signature");
+        verify(&key, id, time, signature, &seen.body, 1_800_000_000).is_ok()
+    };
+    assert!(signed_by(OTHER_SECRET).await && signed_by(SIGNING_SECRET).await);
+    // The old one is replaced by a newer; the refusal of everything has it read.
+    let newest = "whsec_bmV3ZXN0LW9mLWFsbC1rZXlzLW9mLWFsbA==";
+    fs::write(&old, newest).unwrap();
+    assert_eq!(hook.says(401, "").await.class, retry());
+    hook.fake.reply_with(answer(200, &[], ""));
+    assert!(signed_by(newest).await && !signed_by(SIGNING_SECRET).await);
+}
+
+#[tokio::test]
 async fn an_event_is_one_of_cloudevents() {
     let hook = Hook::new("form: cloudevents\nevent_source: /bell/shop", &[]).await;
     let (_, seen) = hook.attempt(1_800_000_000).await;
