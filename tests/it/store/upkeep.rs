@@ -183,3 +183,27 @@ async fn a_probe_writes_and_changes_nothing() {
     home.probe().await.unwrap();
     assert_eq!(kept_notifications(&home).await, [1]);
 }
+
+#[tokio::test]
+async fn the_log_is_copied_back_while_it_is_written_and_stays_bounded() {
+    let home = Home::new();
+    let size = |name: &str| std::fs::metadata(home.folder.path().join(name)).unwrap().len();
+    let large = |n: u32| {
+        let mut new = about(n, "ops", &format!("k{n}"));
+        let body = serde_json::json!({ "text": "x".repeat(64 * 1024) }).to_string();
+        new.payload.as_mut().unwrap().body = body;
+        new
+    };
+    let mut longest = 0;
+    for n in 0..1_200 {
+        home.put(vec![large(n)]).await;
+        longest = longest.max(size("bell.db-wal"));
+    }
+    let (mib, written) = (1024 * 1024, size("bell.db"));
+    assert!(longest <= 40 * mib, "a log of {} MiB", longest / mib);
+    assert!(written >= 40 * mib, "of 75 MiB only {} are in the file", written / mib);
+    home.close().await;
+    assert!(!home.folder.path().join("bell.db-wal").exists(), "the last one clears the log");
+    let home = home.reopened();
+    assert_eq!(home.claim_for("ops", 2_000, at(2_000)).await.len(), 1_200);
+}

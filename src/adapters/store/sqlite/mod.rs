@@ -1,7 +1,8 @@
 //! The store on SQLite.
 //!
-//! One thread writes and two read, each with a connection of its own ([`thread`]): the engine's
-//! questions never stand behind a person's. The file is in write-ahead mode and every transaction
+//! One thread writes, two read and one copies the log back, each with a connection of its own
+//! ([`thread`], [`checkpoint`]): the engine's questions never stand behind a person's, and commits
+//! not behind the copying. The file is in write-ahead mode and every transaction
 //! is synced before it is answered. The layout, and why (`migrations/`):
 //!
 //! - What a notification *is* (`messages`) is written once; how it *fares* (`outbox`) is a narrow
@@ -18,6 +19,7 @@
 //!
 //! Deliberately absent: rusqlite's types outside this folder, and decisions.
 
+mod checkpoint;
 mod code;
 mod commit;
 mod cursors;
@@ -55,6 +57,7 @@ use crate::{
 };
 
 use self::{
+    checkpoint::Checkpointer,
     names::Names,
     open::Opened,
     thread::{Reader, Writer},
@@ -99,7 +102,8 @@ impl Writing {
 /// Dropping it, or [`SqliteStore::close`], does what was asked before, copies the write-ahead log
 /// back and lets the file go. A caller that goes away does not take its request back.
 pub struct SqliteStore {
-    // The readers go first, so that the writer's connection is the last and clears the log.
+    // The others go first, so that the writer's connection is the last and clears the log.
+    checkpointer: Checkpointer,
     engine: Reader,
     people: Reader,
     writer: Writer,
@@ -124,9 +128,12 @@ impl SqliteStore {
         settings: &SqliteSettings,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, StoreError> {
-        let Opened { conn, lock } = open::open_writer(&settings.path, settings.max_pages)?;
+        let Opened { mut conn, lock } = open::open_writer(&settings.path, settings.max_pages)?;
         let engine = open::open_reader(&settings.path)?;
         let people = open::open_reader(&settings.path)?;
+        let copying = open::open_checkpointer(&settings.path)?;
+        let checkpointer = Checkpointer::spawn(&mut conn, copying)
+            .map_err(|failure| failure.told(&settings.path))?;
         let path = Arc::new(settings.path.clone());
         let writing = Writing {
             conn,
@@ -140,6 +147,7 @@ impl SqliteStore {
             error::store_error(StoreErrorKind::Io, &settings.path, &problem)
         };
         Ok(Self {
+            checkpointer: checkpointer.map_err(no_thread)?,
             writer: Writer::spawn(writing, path.clone(), observer).map_err(no_thread)?,
             engine: Reader::spawn("store-engine", engine, path.clone()).map_err(no_thread)?,
             people: Reader::spawn("store-people", people, path.clone()).map_err(no_thread)?,
@@ -155,6 +163,7 @@ impl SqliteStore {
     /// Does what was asked before, copies the log back and lets the file go. From then on every
     /// call fails with [`StoreErrorKind::Closed`].
     pub async fn close(&self) {
+        self.checkpointer.close().await;
         self.engine.close().await;
         self.people.close().await;
         self.writer.close().await;

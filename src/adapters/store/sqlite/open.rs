@@ -36,14 +36,14 @@ const CACHED_STATEMENTS: usize = 96;
 /// each has a cost of its own. Twice more gained nothing. Binds when the file is begun.
 const PAGE: &str = "PRAGMA page_size = 8192";
 
-/// The writer's connection: a page cache of 8 MiB, and a log that is copied back at 8 MiB, so that
-/// no commit waits long for that, and is cut back to 32 MiB after a burst.
+/// The writer's connection: a page cache of 8 MiB, and a log that is cut back to 32 MiB after a
+/// burst. When it is copied back: [`super::checkpoint`].
 const WRITER: &str = "
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = OFF;
     PRAGMA temp_store = MEMORY;
     PRAGMA cache_size = -8192;
-    PRAGMA wal_autocheckpoint = 1000;
+    PRAGMA wal_autocheckpoint = 0;
     PRAGMA journal_size_limit = 33554432;
     PRAGMA trusted_schema = OFF;
 ";
@@ -52,6 +52,14 @@ const READER: &str = "
     PRAGMA query_only = ON;
     PRAGMA temp_store = MEMORY;
     PRAGMA cache_size = -1024;
+    PRAGMA trusted_schema = OFF;
+";
+
+const CHECKPOINTER: &str = "
+    PRAGMA synchronous = FULL;
+    PRAGMA wal_autocheckpoint = 0;
+    PRAGMA journal_size_limit = 33554432;
+    PRAGMA cache_size = -256;
     PRAGMA trusted_schema = OFF;
 ";
 
@@ -83,7 +91,19 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     open().map_err(|failure| failure.told(path))
 }
 
-/// What both kinds of connection are set to.
+/// Opens a connection that copies the log back.
+pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, StoreError> {
+    let open = || -> Outcome<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags)?;
+        common(&conn)?;
+        conn.execute_batch(CHECKPOINTER)?;
+        Ok(conn)
+    };
+    open().map_err(|failure| failure.told(path))
+}
+
+/// What all kinds of connection are set to.
 fn common(conn: &Connection) -> Outcome<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);

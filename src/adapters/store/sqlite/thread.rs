@@ -37,7 +37,8 @@ const GROUP_REQUESTS: u64 = 128;
 /// group is not kept waiting by the others.
 const GROUP_TIME: Duration = Duration::from_millis(20);
 
-const STACK_BYTES: usize = 512 * 1024;
+/// Of each of the store's threads.
+pub(super) const STACK_BYTES: usize = 512 * 1024;
 
 /// A request that runs in a transaction, or is told why there is none.
 type WriteJob = Box<dyn FnOnce(Result<&mut Writing, StoreError>) -> Ran + Send>;
