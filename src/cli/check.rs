@@ -78,7 +78,7 @@ pub fn run(args: &CheckArgs, world: &mut World<'_>) -> io::Result<Exit> {
     }
     let mut checked = Checked::default();
     if args.paths.is_empty() {
-        checked.configuration(config::load(&world.request(None)));
+        checked.configuration(config::check(&world.request(None)));
     }
     let mut rule_files = Vec::new();
     for path in &args.paths {
@@ -154,7 +154,7 @@ impl Checked {
         }
         let inside = path.join(FILE_NAME);
         if inside.is_file() {
-            return self.configuration(config::load(&world.request(Some(&inside))));
+            return self.configuration(config::check(&world.request(Some(&inside))));
         }
         match config::rule_files(path) {
             Ok(files) if files.is_empty() => {
@@ -180,7 +180,7 @@ impl Checked {
     ) {
         match file {
             Ok(file) if config::is_configuration(&file) => {
-                self.configuration(config::load_file(path, file, &world.request(Some(path))));
+                self.configuration(config::check_file(path, file, &world.request(Some(path))));
             }
             Ok(file) => rule_files.push(file),
             Err(error) => self.problems.push(config::unreadable(path, &error, None)),

@@ -9,6 +9,7 @@
 mod answers;
 mod chat;
 mod environment;
+mod lint;
 mod locate;
 mod misread;
 mod names;
@@ -41,6 +42,7 @@ use crate::{
     document::{Code, Document, File, MAX_BYTES, MapReader, Problem, Problems, Report, Value},
     domain::rule::RuleSet,
 };
+use lint::Written;
 use names::Names;
 use rule::RuleReader;
 use rule_files::Named;
@@ -107,13 +109,34 @@ pub struct Loaded {
 /// # Errors
 /// Every problem of every file, warnings among them, in order.
 pub fn load(request: &Request<'_>) -> Result<Loaded, Problems> {
+    load_located(request, Care::Sound)
+}
+
+/// As [`load`], with warnings of what is sound and hardly meant, which take longer to find.
+///
+/// # Errors
+/// As [`load`].
+pub fn check(request: &Request<'_>) -> Result<Loaded, Problems> {
+    load_located(request, Care::Meant)
+}
+
+/// How much is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// What is wrong.
+    Sound,
+    /// What is hardly meant, too.
+    Meant,
+}
+
+fn load_located(request: &Request<'_>, care: Care) -> Result<Loaded, Problems> {
     let report = Report::default();
     let text = locate(request.config, request.env).and_then(|path| match read_text(&path) {
         Ok(file) => Ok((path, file)),
         Err(error) => Err(Box::new(unreadable(&path, &error, None))),
     });
     match text {
-        Ok((path, file)) => load_text(&path, file, request, report),
+        Ok((path, file)) => load_text(&path, file, request, report, care),
         Err(problem) => {
             report.add(*problem);
             Err(report.into_problems())
@@ -126,7 +149,15 @@ pub fn load(request: &Request<'_>) -> Result<Loaded, Problems> {
 /// # Errors
 /// As [`load`].
 pub fn load_file(path: &Path, file: File, request: &Request<'_>) -> Result<Loaded, Problems> {
-    load_text(path, file, request, Report::default())
+    load_text(path, file, request, Report::default(), Care::Sound)
+}
+
+/// As [`check`], of a text that was read already and stands for the file at `path`.
+///
+/// # Errors
+/// As [`load`].
+pub fn check_file(path: &Path, file: File, request: &Request<'_>) -> Result<Loaded, Problems> {
+    load_text(path, file, request, Report::default(), Care::Meant)
 }
 
 /// Checks rule files alone. Receivers and templates are those of the configuration that the request
@@ -142,6 +173,10 @@ pub fn check_rules(files: Vec<File>, request: &Request<'_>) -> Problems {
     for file in files {
         let document = Document::parse(file, &report);
         rule_document(&mut reader, &document, &report);
+    }
+    let (rules, written) = reader.finish();
+    if report.errors() == 0 {
+        lint::rules(&rules, &written, &report);
     }
     report.into_problems()
 }
@@ -221,16 +256,24 @@ fn load_text(
     file: File,
     request: &Request<'_>,
     report: Report,
+    care: Care,
 ) -> Result<Loaded, Problems> {
     let mut document = Document::parse(file, &report);
     environment::expand(&mut document, request.env, &report);
     document.hide_secrets();
     let config = whole(path, &document, request, &report);
+    if let Some((config, rules, written)) = &config
+        && care == Care::Meant
+        && report.errors() == 0
+    {
+        lint::rules(rules, written, &report);
+        lint::configuration(&document, config, rules, &report);
+    }
     report.name_paths(&document);
     let failed = report.errors() > 0;
     let problems = report.into_problems();
     match config {
-        Some((config, rules)) if !failed => {
+        Some((config, rules, _)) if !failed => {
             let config = Config { rules: RuleSet::new(rules), ..config };
             Ok(Loaded { config, warnings: problems })
         }
@@ -244,7 +287,7 @@ fn whole(
     document: &Document,
     request: &Request<'_>,
     report: &Report,
-) -> Option<(Config, Vec<crate::domain::rule::Rule>)> {
+) -> Option<(Config, Vec<crate::domain::rule::Rule>, Written)> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let Some(root) = &document.root else {
         if !document.broken {
@@ -270,7 +313,7 @@ fn whole(
     map.not_yet("time_intervals");
     let mut reader = RuleReader::new(&names, &names_of_templates, &time_zone);
     let rule_paths = rules(&mut map, folder, &mut reader, report);
-    let rules = reader.finish();
+    let (rules, written) = reader.finish();
     map.finish("keys of the configuration");
     let settings = Settings {
         zone: time_zone.clone(),
@@ -297,7 +340,7 @@ fn whole(
         alarms,
         retention,
     };
-    Some((config, rules))
+    Some((config, rules, written))
 }
 
 fn sources(map: &mut MapReader<'_>, folder: &Path, zone: &TimeZone) -> Vec<Source> {

@@ -2,16 +2,13 @@
 //!
 //! Deliberately absent: which files there are (`rule_files`), and the match language (`rule_match`).
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::tz::TimeZone;
 
-use super::{names::Names, rule_match::ClauseReader, templates::TemplateNames};
+use super::{lint::Written, names::Names, rule_match::ClauseReader, templates::TemplateNames};
 use crate::{
-    document::{Code, Document, MapReader, Place, Problem, Report, Value, nearest},
+    document::{Code, Document, MapReader, Problem, Report, Value, nearest},
     domain::{
         cel::Compiler,
         expression::Expressions,
@@ -28,8 +25,8 @@ pub(super) struct RuleReader<'a> {
     expressions: Expressions,
     compiler: Compiler,
     rules: Vec<Rule>,
-    /// Where each name was first given.
-    places: HashMap<Arc<str>, Place>,
+    /// Where each name was first given, and what else the lint wants to know.
+    written: Written,
 }
 
 /// What a file says for all of its rules.
@@ -54,13 +51,13 @@ impl<'a> RuleReader<'a> {
             expressions: Expressions::default(),
             compiler: Compiler::default(),
             rules: Vec::new(),
-            places: HashMap::new(),
+            written: Written::default(),
         }
     }
 
-    /// The rules, in order.
-    pub(super) fn finish(self) -> Vec<Rule> {
-        self.rules
+    /// The rules, in order, and where they are written.
+    pub(super) fn finish(self) -> (Vec<Rule>, Written) {
+        (self.rules, self.written)
     }
 
     /// Whether no rule could be read so far.
@@ -170,7 +167,7 @@ impl<'a> RuleReader<'a> {
     /// A rule's name, which no rule of any file had before.
     fn name(&mut self, value: Value<'_>) -> Option<Arc<str>> {
         let name: Arc<str> = value.name()?.into();
-        if let Some(first) = self.places.get(&name) {
+        if let Some(first) = self.written.names.get(&name) {
             let message = format!("another rule is named `{name}`");
             value.add(
                 value
@@ -181,13 +178,14 @@ impl<'a> RuleReader<'a> {
             );
             return None;
         }
-        self.places.insert(Arc::clone(&name), value.place());
+        self.written.names.insert(Arc::clone(&name), value.place());
         Some(name)
     }
 
     fn clauses(&mut self, value: Value<'_>, path: &str) -> Option<crate::domain::clause::Clause> {
         let (zone, compiler) = (self.zone, &self.compiler);
-        ClauseReader { zone, compiler, expressions: &mut self.expressions }.clauses(value, path, 0)
+        let (expressions, tags) = (&mut self.expressions, &mut self.written.tags);
+        ClauseReader { zone, compiler, expressions, tags }.clauses(value, path, 0)
     }
 
     /// Checks that a template exists for each of the receivers, of which only the unknown are not

@@ -8,7 +8,7 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use super::{misread, values::ANY_DURATION};
 use crate::{
-    document::{Code, MapReader, Problem, Span, Value, nearest},
+    document::{Code, MapReader, Place, Problem, Span, Value, nearest},
     domain::{
         cel::{CelError, Compiler, Fault},
         clause::{Clause, Test},
@@ -44,6 +44,8 @@ pub(super) struct ClauseReader<'a> {
     pub(super) expressions: &'a mut Expressions,
     /// What reads `cel`.
     pub(super) compiler: &'a Compiler,
+    /// The regular expressions that tags are compared with are put down here.
+    pub(super) tags: &'a mut Vec<(Pattern, Place)>,
 }
 
 /// Where a clause stands in its rule: `match.any[0].tag`.
@@ -187,7 +189,7 @@ impl ClauseReader<'_> {
             ("is" | "in", _) => Test::Is(texts(value)?),
             ("contains", _) => Test::Contains(texts(value)?),
             ("glob", _) => Test::Glob(each(value, |item| self.glob(item))?),
-            (_, _) => Test::Regex(each(value, |item| self.pattern(item))?),
+            (_, _) => Test::Regex(each(value, |item| self.pattern_of(field, item))?),
         };
         Some(Clause::test(field, path, test))
     }
@@ -215,7 +217,7 @@ impl ClauseReader<'_> {
                 Some(glob)
             })?),
             FieldKind::Regex => Test::Regex(each(value, |item| {
-                let pattern = self.pattern(item)?;
+                let pattern = self.pattern_of(field, item)?;
                 misread::glob_as_regex(field, item, pattern.text());
                 Some(pattern)
             })?),
@@ -227,6 +229,14 @@ impl ClauseReader<'_> {
         let text = value.raw_text()?;
         let glob = self.expressions.glob(text);
         glob.map_err(|error| bad_expression(value, Code::BadGlob, "glob", &error, None)).ok()
+    }
+
+    fn pattern_of(&mut self, field: Field, value: Value<'_>) -> Option<Pattern> {
+        let pattern = self.pattern(value)?;
+        if field == Field::Tag {
+            self.tags.push((pattern.clone(), value.place()));
+        }
+        Some(pattern)
     }
 
     fn pattern(&mut self, value: Value<'_>) -> Option<Pattern> {

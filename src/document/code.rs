@@ -334,6 +334,47 @@ folders; folders are read for `*.yaml` and `*.yml`, except `*_test.yaml`."
 
     NamedTwice "W006" "a name listed twice"
 "The list names the same thing twice. Once is meant, and once is what happens."
+
+    Contradiction "W007" "a rule that no entry can match"
+"All clauses of a match have to hold, and no entry can make them: two of them ask for what excludes each
+other, such as `returnCode: {min: 500, max: 400}`, or a field is wanted and forbidden. Where one of several
+is meant, write `any: [{…}, {…}]`."
+
+    NeverReached "W008" "a rule that is never reached"
+"Rules are looked at in order, and `stop` ends the looking. Earlier rules with `stop` match everything that
+this one matches, so that it never sees an entry. An entry that it would match is shown."
+
+    Twice "W009" "two rules that do the same"
+"Both rules match exactly the same entries and lead to the same messages for the same receivers, so that
+everybody is told twice. An entry that both match is shown."
+
+    NoSuchTag "W010" "a regular expression that no tag can match"
+"The registry takes as a tag at most 128 letters, digits, `_`, `.` and `-`, of which the last two can't come
+first. No such text matches this expression: often a repository or a space is part of it."
+
+    HalfAnchored "W011" "a regular expression that is anchored at one end"
+"Expressions match the whole tag, so `^` and `$` say nothing, and `^v1` matches only `v1` itself. Whoever
+writes one of them usually means that the other end is open:
+
+    tag: 'v1.*'
+
+A tag that is missed is shown."
+
+    Unused "W012" "something that nothing uses"
+"The receiver or template is defined and no rule leads to it: often its name is misspelt where it is
+used, or what used it is gone."
+
+    OpenSecret "W013" "a secret in the open"
+"A secret stands in the configuration itself, where everybody reads it who may read the file or its
+history. Take it from the environment or from a file of its own:
+
+    secret_key: ${TENCENTCLOUD_SECRET_KEY}
+
+or `secret_key_file: /run/secrets/tencent`."
+
+    Undecided "W014" "a question that was not decided"
+"Whether a rule is ever reached is decided by going through what it and the rules before it match. Here
+that grew too large, so nothing is said of it; the rule itself is sound."
 }
 
 #[cfg(test)]

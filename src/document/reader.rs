@@ -525,6 +525,9 @@ impl<'a> MapReader<'a> {
             let near = nearest(key, self.known.iter().copied());
             if self.private || near.is_some_and(secrecy::sounds_secret) {
                 secrecy::hide_scalars(self.value.file, &entry.value);
+            } else {
+                // An address is a secret under any key, and here nobody knows what the key is for.
+                secrecy::hide_addresses(self.value.file, &entry.value);
             }
             self.value.add(
                 Problem::new(code, message(&cut(key)))

@@ -43,6 +43,16 @@ pub(super) fn hide_dropped(file: &File, key: &str, node: &Node) {
     if sounds_secret(key) { hide_scalars(file, node) } else { hide_in(file, node) }
 }
 
+/// Masks the addresses in a node.
+pub(super) fn hide_addresses(file: &File, node: &Node) {
+    match &node.kind {
+        Kind::Scalar(scalar) if scalar.shown().contains("://") => hide_scalars(file, node),
+        Kind::Scalar(_) | Kind::Unreadable => {}
+        Kind::List(items) => items.iter().for_each(|item| hide_addresses(file, item)),
+        Kind::Map(map) => map.entries.iter().for_each(|entry| hide_addresses(file, &entry.value)),
+    }
+}
+
 /// Masks every scalar of a node, but for a bare `${VAR}`.
 pub(super) fn hide_scalars(file: &File, node: &Node) {
     match &node.kind {

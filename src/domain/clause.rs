@@ -128,7 +128,7 @@ impl FieldTest {
 
 impl Test {
     /// Whether a test of text holds for a text; false for a test of anything else.
-    fn holds_for_text(&self, text: &str) -> bool {
+    pub(super) fn holds_for_text(&self, text: &str) -> bool {
         match self {
             Self::Is(texts) => texts.iter().any(|one| &**one == text),
             Self::Glob(globs) => globs.iter().any(|glob| glob.is_match(text)),

@@ -240,6 +240,11 @@ impl Expression {
         anchor(to_ascii(self.checked()))
     }
 
+    /// The expression, anchored.
+    pub(super) fn whole(&self) -> Hir {
+        anchor(self.checked())
+    }
+
     fn parse(&self) -> Result<Hir, PatternError> {
         let mut parser = regex_syntax::ParserBuilder::new();
         parser.nest_limit(NEST_LIMIT);
@@ -273,7 +278,7 @@ impl Expression {
             .dfa(false);
         meta::Builder::new()
             .configure(config)
-            .build_from_hir(&anchor(self.checked()))
+            .build_from_hir(&self.whole())
             .expect("an expression of bounded weight compiles when there is no size limit")
     }
 }

@@ -11,6 +11,7 @@ pub mod cel;
 pub mod clause;
 pub mod expression;
 mod glob;
+pub mod lint;
 mod matcher;
 pub mod rule;
 pub mod verdict;

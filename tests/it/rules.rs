@@ -2,6 +2,7 @@
 //! that decided, and that a decision follows from them.
 
 mod cel;
+mod lint;
 
 use std::{
     sync::{Arc, LazyLock},

@@ -37,6 +37,11 @@ pub(super) fn lint(
         frames: Vec::new(),
         problems: Vec::new(),
     };
+    if let Some(at) = too_deep(source) {
+        let message = format!("blocks and brackets nest more than {MAX_DEPTH} deep");
+        linter.complain(at, 1, message, Some("take the template apart".to_owned()));
+        return Err(linter.problems);
+    }
     match Template::compile(source) {
         Ok(template) => {
             let program = linter.block(&template);
@@ -44,6 +49,32 @@ pub(super) fn lint(
         }
         Err(error) => Err(vec![linter.syntax(&error)]),
     }
+}
+
+/// How deep blocks, and brackets within tags, may nest: what reads them recurses.
+const MAX_DEPTH: usize = 32;
+
+/// Where blocks or brackets come to nest too deep.
+fn too_deep(source: &str) -> Option<usize> {
+    let (mut blocks, mut brackets, mut in_tag) = (0_usize, 0_usize, false);
+    for (at, sign) in source.char_indices() {
+        let rest = &source[at..];
+        in_tag |= rest.starts_with("{{");
+        match sign {
+            '{' if rest.starts_with("{{#") || rest.starts_with("{{~#") => blocks += 1,
+            '{' if rest.starts_with("{{/") || rest.starts_with("{{~/") => {
+                blocks = blocks.saturating_sub(1);
+            }
+            '}' if rest.starts_with("}}") => (brackets, in_tag) = (0, false),
+            '(' | '[' if in_tag => brackets += 1,
+            ')' | ']' if in_tag => brackets = brackets.saturating_sub(1),
+            _ => {}
+        }
+        if blocks > MAX_DEPTH || brackets > MAX_DEPTH {
+            return Some(at);
+        }
+    }
+    None
 }
 
 struct Linter<'s> {
@@ -70,6 +101,9 @@ impl Linter<'_> {
         let (line, column) = error.pos().unwrap_or((1, 1));
         let reason = error.reason().to_string();
         let reason = reason.strip_prefix("invalid handlebars syntax: ").unwrap_or(&reason);
+        // The names of the grammar's parts say nothing to anybody.
+        let lists_grammar = reason.starts_with("expected ") && reason.contains("_tag");
+        let reason = if lists_grammar { "a tag or a block is not closed" } else { reason };
         TemplateProblem {
             path: self.path.to_owned(),
             line,

@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use proptest::prelude::*;
 use triggerbell::{
+    adapters::templates::{Settings, TemplateProblem, Templates},
     config::{self, Request},
     document::{File, MAX_PROBLEMS, Problems, json, sarif, text},
 };
@@ -22,7 +23,8 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
     let sign = prop::sample::select(vec![
         ":", ": ", "-", "- ", "\n", "\t", "  ", "{", "}", "[", "]", "'", "\"", "*", "&a ", "*a",
         "!", "|", ">", "#", "${", "${A}", "<<: ", "\\", "? ", "---\n", "\u{feff}", "é", "值", "\0",
-        "\r\n", "%", "@", "`", ",", "1e9",
+        "\r\n", "%", "@", "`", ",", "1e9", "cel: '", "entry.", " && ", "((", "{{", "}}", "{{#if ",
+        "{{/if}}", "{{{", "match: ", "any: [",
     ]);
     let place = || 0.0..1.0f64;
     let edit = prop_oneof![
@@ -31,6 +33,16 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
         (place(), 1usize..40).prop_map(|(at, count)| Edit::Repeat(at, count)),
     ];
     prop::collection::vec(edit, 1..8)
+}
+
+/// Ten levels of ten aliases each.
+fn alias_bomb() -> String {
+    let mut text = "a0: &a0 [{repo: shop/*}]\n".to_owned();
+    for level in 1..10 {
+        let before = level - 1;
+        text += &format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 10].join(", "));
+    }
+    text + "rules:\n  - name: x\n    match: {any: *a9}\n"
 }
 
 /// The character boundary at or before an index.
@@ -69,6 +81,18 @@ fn show_all(problems: &Problems) {
     }
 }
 
+/// The problems of a templates folder with one template.
+fn check_template(name: &str, text: &str) -> Vec<TemplateProblem> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(name), text).unwrap();
+    let settings = Settings { zone: jiff::tz::TimeZone::UTC, public_url: None };
+    let problems = Templates::load(Some(folder.path()), settings).err().unwrap_or_default();
+    for problem in &problems {
+        assert!(problem.message.len() < 400, "{problem}");
+    }
+    problems
+}
+
 fn check_rules(text: String) -> Problems {
     let request = Request { config: None, data_dir: None, env: &|_| None };
     config::check_rules(vec![File::new("rules.yaml", text)], &request)
@@ -88,6 +112,37 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn a_mutated_template_is_read_to_its_end(which in any::<prop::sample::Index>(), edits in edits()) {
+        let files = std::fs::read_dir("templates").unwrap().map(|file| file.unwrap().path());
+        let mut files: Vec<_> = files.collect();
+        files.sort();
+        let path = which.get(&files);
+        let name = path.file_name().unwrap().to_str().unwrap();
+        check_template(name, &apply(std::fs::read_to_string(path).unwrap(), &edits));
+    }
+}
+
+#[test]
+fn a_template_that_nests_without_end_is_refused() {
+    for text in [
+        "{{#if entry.tag}}".repeat(10_000),
+        "{{#if entry.tag}}".repeat(5_000) + &"{{/if}}".repeat(5_000),
+        format!("{{{{#if {}entry.tag{}}}}}x{{{{/if}}}}", "(not ".repeat(5_000), ")".repeat(5_000)),
+        "{{".repeat(60_000),
+        "{{{{raw}}}}".repeat(10_000),
+        "{{else}}".repeat(10_000),
+        "{{#each entries}}".repeat(40) + &"{{/each}}".repeat(40),
+    ] {
+        let started = std::time::Instant::now();
+        assert!(!check_template("x.hbs", &text).is_empty(), "{}", &text[..40]);
+        assert!(started.elapsed() < Duration::from_secs(20), "{}", &text[..40]);
+    }
+}
+
 #[test]
 fn what_is_too_much_is_refused_quickly() {
     let nine = |line: &str| line.repeat(9);
@@ -103,6 +158,17 @@ fn what_is_too_much_is_refused_quickly() {
         format!("rules:\n  - name: x\n    match: {{tag: '{}'}}", "(a|b)*".repeat(10_000)),
         format!("rules:\n  - name: x\n    match: {{tag: '{}'}}", "(".repeat(4_000)),
         format!("rules:\n  - {}", nine("name: é\n    ")),
+        format!("rules:\n  - name: x\n    match: {{tag: '{}'}}", "a{1000}".repeat(150_000)),
+        format!("rules:\n  - name: x\n    match: {{repo: '{}'}}", "{a,".repeat(300_000)),
+        format!(
+            "rules:\n  - name: x\n    match: {{cel: '{}'}}",
+            "entry.tag == \"a\" || ".repeat(50_000)
+        ),
+        format!("rules:\n  - name: x\n    match: {{cel: '{}'}}", "(".repeat(4_000)),
+        format!("rules:\n  - name: x\n    match: {{cel: '{}'}}", "[1].map(x, ".repeat(300)),
+        format!("rules:\n  - name: x\n    match: {{cel: '{}true'}}", "!-".repeat(2_000)),
+        format!("rules:\n  - name: x\n    match: {{any: [{}]}}", "{cel: entry.a}, ".repeat(3_000)),
+        alias_bomb(),
     ];
     for text in hostile {
         let begin = text.chars().take(40).collect::<String>();

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use triggerbell::{
     config::{self, Loaded, Request},
-    document::{File, Problems},
+    document::{File, Problem, Problems},
 };
 
 pub(crate) const BROKEN: &str = "tests/it/config/broken";
+pub(crate) const DOUBTFUL: &str = "tests/it/config/doubtful";
 pub(crate) const SOUND: &str = "tests/it/config/sound";
 
 /// The environment of every test. The values are such that one can look for them.
@@ -38,12 +39,35 @@ pub(crate) fn load_text(path: &Path, text: &str) -> Result<Loaded, Problems> {
 
 /// The sound configuration with other rules, as if it stood in `folder`.
 pub(crate) fn load_with_rules(folder: &str, rules: &str) -> Result<Loaded, Problems> {
+    let (path, text) = with_rules(folder, rules);
+    load_text(&path, &text)
+}
+
+fn with_rules(folder: &str, rules: &str) -> (PathBuf, String) {
     let sound = std::fs::read_to_string(format!("{SOUND}/triggerbell.yaml")).unwrap();
     let templates = PathBuf::from(SOUND).join("templates");
     let text = sound
         .replace("RULES", rules)
         .replace("templates/", &std::path::absolute(templates).unwrap().display().to_string());
-    load_text(&Path::new(folder).join("triggerbell.yaml"), &text)
+    (Path::new(folder).join("triggerbell.yaml"), text)
+}
+
+/// What is hardly meant in a case: that of its own files.
+pub(crate) fn doubts_about(case: &Path) -> Problems {
+    let checked = if case.is_dir() {
+        let path = case.join("triggerbell.yaml");
+        config::check(&Request { config: Some(&path), data_dir: None, env: &environment })
+    } else {
+        let name = case.file_name().unwrap().to_str().unwrap();
+        let (path, text) = with_rules(DOUBTFUL, name);
+        let request = Request { config: Some(&path), data_dir: None, env: &environment };
+        config::check_file(&path, File::new(path.display().to_string(), text), &request)
+    };
+    let problems = checked.map_or_else(|problems| problems, |loaded| loaded.warnings);
+    let stem = case.file_stem().unwrap().to_str().unwrap().to_owned();
+    let own = |name: &str| name.contains(&stem);
+    let of_case = |it: &Problem| it.place.as_ref().is_some_and(|place| own(place.file.name()));
+    problems.into_iter().filter(of_case).collect()
 }
 
 /// The problems of a case of the corpus.
@@ -55,7 +79,8 @@ pub(crate) fn problems_of(case: &Path) -> Problems {
         if config::is_configuration(&file) {
             load(case)
         } else {
-            load_with_rules(BROKEN, case.file_name().unwrap().to_str().unwrap())
+            let folder = case.parent().unwrap().to_str().unwrap();
+            load_with_rules(folder, case.file_name().unwrap().to_str().unwrap())
         }
     };
     loaded.map_or_else(|problems| problems, |loaded| loaded.warnings)

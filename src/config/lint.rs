@@ -1,0 +1,272 @@
+//! What is sound and hardly meant: the warnings that `check` adds to those of a load, since finding
+//! them takes longer than a start may.
+//!
+//! Deliberately absent: deciding (`domain::lint`).
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    sync::Arc,
+};
+
+use super::{Config, read_text};
+use crate::{
+    document::{Code, Document, Entry, Kind, Map, Node, Place, Problem, Report},
+    domain::{
+        expression::Pattern,
+        lint::{self, Finding, Witness},
+        rule::Rule,
+    },
+};
+
+/// The most stops that are named as those that take everything.
+const MAX_NAMED: usize = 4;
+
+/// What the reading of rules leaves for this.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// Where each rule's name stands.
+    pub(super) names: HashMap<Arc<str>, Place>,
+    /// The regular expressions that tags are compared with, each with its place.
+    pub(super) tags: Vec<(Pattern, Place)>,
+}
+
+/// Warns of what is hardly meant in a set of rules.
+pub(super) fn rules(rules: &[Rule], written: &Written, report: &Report) {
+    let no_tags = tags(written, report);
+    for finding in lint::findings(rules) {
+        let rule = &rules[finding.rule()];
+        let Some(place) = written.names.get(&rule.name) else { continue };
+        // That a tag can't be is the reason, and was said where it stands.
+        let excused = no_tags && matches!(finding, Finding::Contradiction { .. });
+        if !excused {
+            report.add(told(&finding, rules, place, written));
+        }
+    }
+}
+
+fn told(finding: &Finding, rules: &[Rule], place: &Place, written: &Written) -> Problem {
+    let name = &rules[finding.rule()].name;
+    let problem =
+        |code: Code, message: String| Problem::new(code, message).at(&place.file, place.span);
+    let beside = |mut problem: Problem, others: &[usize], what: &str| {
+        for &other in others.iter().take(MAX_NAMED) {
+            if let Some(place) = written.names.get(&rules[other].name) {
+                problem = problem.related(place.clone(), what);
+            }
+        }
+        problem
+    };
+    match finding {
+        Finding::Contradiction { field, .. } => {
+            let message = match field {
+                Some(field) => {
+                    format!("`{name}` matches nothing: no `{field}` satisfies all of it")
+                }
+                None => format!("`{name}` matches nothing: its clauses contradict each other"),
+            };
+            let help = "clauses beside one another must all hold; `any` asks for one of several";
+            problem(Code::Contradiction, message).help(help)
+        }
+        Finding::NeverReached { stops, witness, .. } => {
+            let message = format!("no entry reaches `{name}`");
+            let told = beside(
+                problem(Code::NeverReached, message).label("never looked at"),
+                stops,
+                "this rule takes such entries and ends the looking",
+            );
+            with_example(told, "an entry that it would match", witness.as_ref())
+                .help("move it before, narrow the earlier rule, or take `stop` from it")
+        }
+        Finding::Twice { first, witness, .. } => {
+            let message = format!(
+                "`{name}` matches what `{}` matches and sends the same",
+                rules[*first].name
+            );
+            let told = beside(problem(Code::Twice, message), &[*first], "the first of the two");
+            with_example(told, "an entry that both match", witness.as_ref())
+                .help("remove one of them, or let them differ")
+        }
+        Finding::Undecided { .. } => {
+            let message = format!("it was not decided whether an entry reaches `{name}`");
+            let help = "its clauses, with those of the rules before it, are too many to go through";
+            problem(Code::Undecided, message).help(help)
+        }
+    }
+}
+
+fn with_example(problem: Problem, what: &str, witness: Option<&Witness>) -> Problem {
+    match witness {
+        Some(witness) => problem.note(example(what, witness)),
+        None => problem,
+    }
+}
+
+fn example(what: &str, witness: &Witness) -> String {
+    let value = |(field, value): &(crate::domain::field::Field, Option<String>)| match value {
+        Some(value) => format!("{field} `{value}`"),
+        None => format!("no {field}"),
+    };
+    let values: Vec<String> = witness.iter().map(value).collect();
+    match values.as_slice() {
+        [] => format!("{what}: any"),
+        values => format!("{what}: {}", values.join(", ")),
+    }
+}
+
+/// Warns of regular expressions that no tag can match, and of those meant to be found anywhere; says
+/// whether there was one of the first.
+fn tags(written: &Written, report: &Report) -> bool {
+    let mut known: HashMap<&str, (bool, Option<String>)> = HashMap::new();
+    let mut none = false;
+    for (pattern, place) in &written.tags {
+        let text = pattern.text();
+        let (impossible, missed) = known.entry(text).or_insert_with(|| {
+            let impossible = lint::matches_no_tag(pattern) == Some(true);
+            let half = anchored_by_halves(text) && !impossible;
+            (impossible, half.then(|| lint::found_within(pattern)).flatten())
+        });
+        if *impossible {
+            none = true;
+            let message = format!("`{text}` matches nothing that can be a tag");
+            let help = "a tag is at most 128 letters, digits, `_`, `.` and `-`, and begins with none of \
+                        the last two";
+            report
+                .add(Problem::new(Code::NoSuchTag, message).at(&place.file, place.span).help(help));
+        } else if let Some(missed) = missed {
+            let message = format!("`{text}` has to match the whole tag");
+            let meant = loosened(text);
+            report.add(
+                Problem::new(Code::HalfAnchored, message)
+                    .at(&place.file, place.span)
+                    .note(format!("it does not match `{missed}`"))
+                    .help(format!(
+                        "for tags that begin or end so write `{meant}`; else leave `^` and `$` out"
+                    )),
+            );
+        }
+    }
+    none
+}
+
+/// Whether it is anchored at one end only, as if the other were open.
+fn anchored_by_halves(text: &str) -> bool {
+    text.starts_with('^') != (text.ends_with('$') && !text.ends_with("\\$"))
+}
+
+fn loosened(text: &str) -> String {
+    match text.strip_prefix('^') {
+        Some(rest) => format!("{rest}.*"),
+        None => format!(".*{}", text.trim_end_matches('$')),
+    }
+}
+
+/// Warns of receivers and templates that nothing uses, and of secrets in the open.
+pub(super) fn configuration(document: &Document, config: &Config, rules: &[Rule], report: &Report) {
+    let Some(root) = &document.root else { return };
+    let mut used: BTreeSet<&str> =
+        rules.iter().flat_map(|rule| &rule.send_to).map(|it| &**it).collect();
+    used.extend(config.alarms.send_to.iter().map(|it| &**it));
+    let entries: Vec<&Entry> = under(root, "receivers").collect();
+    for entry in &entries {
+        // One that stands in for another is used.
+        used.extend(child(&entry.value, "fallback").and_then(text_of));
+    }
+    for entry in entries.iter().filter(|entry| !used.contains(&*entry.key.text)) {
+        let message = format!("no rule sends to `{}`", entry.key.text);
+        let problem = Problem::new(Code::Unused, message).at(&document.file, entry.key.span);
+        report.add(problem.help("name it in the `send_to` of a rule, or take it out"));
+    }
+    if let Some(folder) = &config.templates_folder {
+        unused_templates(folder, config, rules, report);
+    }
+    for section in ["sources", "receivers", "api", "store"] {
+        under(root, section).for_each(|entry| open_secrets(entry, document, report));
+    }
+}
+
+fn unused_templates(folder: &Path, config: &Config, rules: &[Rule], report: &Report) {
+    let named = rules.iter().filter_map(|rule| rule.template.as_deref());
+    let of_receivers = config.receivers.iter().filter_map(|receiver| receiver.template.as_deref());
+    let used: BTreeSet<&str> = named.chain(of_receivers).chain(["default", "default-zh"]).collect();
+    let Ok(files) = std::fs::read_dir(folder) else { return };
+    let mut paths: Vec<_> = files.flatten().map(|file| file.path()).collect();
+    paths.sort();
+    for path in paths {
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file.split('.').next().unwrap_or_default();
+        if file.ends_with(".hbs") && !used.contains(name) {
+            let message = format!("nothing uses the template `{name}`");
+            report.add(
+                at_file(&path, Problem::new(Code::Unused, message))
+                    .help("name it as the `template` of a rule or a receiver, or take it out"),
+            );
+        }
+    }
+}
+
+/// The problem at the beginning of a file.
+fn at_file(path: &Path, problem: Problem) -> Problem {
+    match read_text(path) {
+        Ok(file) => problem.at(&Arc::new(file), Default::default()),
+        Err(_) => problem,
+    }
+}
+
+/// Keys whose values are secrets and nothing else.
+const SECRETS: [&str; 8] = [
+    "secret_key",
+    "signing_secret",
+    "webhook_url",
+    "corpsecret",
+    "secret",
+    "token",
+    "password",
+    "key",
+];
+
+/// Warns of secrets that are written in the configuration itself.
+fn open_secrets(entry: &Entry, document: &Document, report: &Report) {
+    match &entry.value.kind {
+        Kind::Map(map) => map.entries.iter().for_each(|it| open_secrets(it, document, report)),
+        Kind::Scalar(scalar) => {
+            let key = &*entry.key.text;
+            let open =
+                SECRETS.contains(&key) && scalar.written.is_none() && !scalar.text.is_empty();
+            if open {
+                let message = format!("`{key}` is written in the open");
+                let help = format!(
+                    "take it from the environment, `{key}: ${{{}}}`, or from a file, `{key}_file`",
+                    key.to_uppercase()
+                );
+                let problem = Problem::new(Code::OpenSecret, message);
+                report.add(problem.at(&document.file, entry.value.span).help(help));
+            }
+        }
+        Kind::List(_) | Kind::Unreadable => {}
+    }
+}
+
+fn map_of(node: &Node) -> Option<&Map> {
+    match &node.kind {
+        Kind::Map(map) => Some(map),
+        _ => None,
+    }
+}
+
+fn child<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+    map_of(node)?.entries.iter().find(|entry| &*entry.key.text == key).map(|entry| &entry.value)
+}
+
+fn text_of(node: &Node) -> Option<&str> {
+    match &node.kind {
+        Kind::Scalar(scalar) => Some(&scalar.text),
+        _ => None,
+    }
+}
+
+/// The entries of the map under a key of the root.
+fn under<'a>(root: &'a Node, key: &str) -> impl Iterator<Item = &'a Entry> {
+    let map = child(root, key).and_then(map_of);
+    map.into_iter().flat_map(|map| &map.entries)
+}
