@@ -28,6 +28,7 @@ pub struct Metrics {
     entries: Family<SourceLabels, Counter>,
     rejected: Family<SourceLabels, Counter>,
     gaps: Family<SourceLabels, Counter>,
+    pushes: Family<RequestLabels, Counter>,
     matched: Family<RuleLabels, Counter>,
     queued: Family<ReceiverLabels, Counter>,
     held: Family<HeldLabels, Counter>,
@@ -47,7 +48,7 @@ pub struct Metrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     source: String,
-    result: &'static str,
+    result: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -113,6 +114,7 @@ impl Metrics {
             entries: Family::default(),
             rejected: Family::default(),
             gaps: Family::default(),
+            pushes: Family::default(),
             matched: Family::default(),
             queued: Family::default(),
             held: Family::default(),
@@ -156,6 +158,11 @@ impl Metrics {
             self.rejected.clone(),
         );
         registry.register("gaps", "Walks after which rows may be missing", self.gaps.clone());
+        registry.register(
+            "ingest_requests",
+            "Events that registries sent, by what came of each",
+            self.pushes.clone(),
+        );
         registry.register("rule_matches", "Entries that a rule matched", self.matched.clone());
         registry.register("alarms", "Alarms that fire now", self.alarms.clone());
     }
@@ -237,7 +244,7 @@ impl Observer for Metrics {
         match event {
             Event::Request { source: name, error, took } => {
                 let result = error.map_or("ok", |error| error.name());
-                let labels = RequestLabels { source: name.to_owned(), result };
+                let labels = RequestLabels { source: name.to_owned(), result: result.to_owned() };
                 self.requests.get_or_create(&labels).inc();
                 self.request_seconds.get_or_create(&source(name)).observe(took.as_secs_f64());
             }
@@ -249,6 +256,10 @@ impl Observer for Metrics {
             }
             Event::Rejected { source: name, count } => {
                 self.rejected.get_or_create(&source(name)).inc_by(count);
+            }
+            Event::Push { source: name, result } => {
+                let labels = RequestLabels { source: name.to_owned(), result: result.to_owned() };
+                self.pushes.get_or_create(&labels).inc();
             }
             Event::Gap { source: name } => {
                 self.gaps.get_or_create(&source(name)).inc();

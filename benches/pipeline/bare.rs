@@ -48,7 +48,7 @@ async fn deliver(mut config: Config, entries: usize) -> usize {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (rules, repos) = (std::mem::take(&mut config.rules), config.sources[0].repos.clone());
     let looped = Arc::new(Loop {
-        source: app::sources(&config, &clock).unwrap().remove(0),
+        source: app::sources(&config, &clock).unwrap().remove(0).unwrap(),
         rules,
         renderer: Arc::new(app::renderer(&config).unwrap()),
         name: config.sources[0].name.clone(),

@@ -10,6 +10,7 @@
 #![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 mod bare;
+mod many;
 mod processes;
 mod report;
 mod scenarios;

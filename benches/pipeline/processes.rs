@@ -55,10 +55,14 @@ impl Registry {
     pub(crate) fn start(repos: usize, backlog: usize, rate: Option<&str>) -> Self {
         let names: Vec<_> =
             (0..repos).map(|index| format!("team{}/svc-{}", index % 40, index / 40)).collect();
-        let (names, backlog) = (names.join(","), backlog.to_string());
+        let backlog = backlog.to_string();
         let mut command = Command::new(TRIGGERBELL);
         command.args(["simulate", "--listen", "127.0.0.1:0", "--seed", "1"]);
-        command.args(["--repos", &names, "--backlog", &backlog]);
+        // One argument can't hold all of many.
+        for names in names.chunks(1000) {
+            command.args(["--repos", &names.join(",")]);
+        }
+        command.args(["--backlog", &backlog]);
         command.args(rate.iter().flat_map(|rate| ["--rate", rate]));
         let mut process = Process::start(&mut command);
         let mut value = |prefix: &str| process.line().strip_prefix(prefix).unwrap().to_owned();

@@ -6,6 +6,7 @@
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
 use crate::{
+    many::many,
     processes::{Bare, Registry, Service, Sink, get, script},
     report::{Bound, Report},
 };
@@ -65,6 +66,10 @@ pub(crate) fn run(options: &Options) {
             eprintln!("{name}");
             scenario(options, &mut report);
         }
+    }
+    if options.only.as_deref() == Some("many") {
+        eprintln!("many");
+        many(if options.quick { 1_000 } else { 10_000 }, &mut report);
     }
     report.print();
     if let Some(path) = &options.json {

@@ -6,6 +6,7 @@
 mod entries;
 mod guard;
 mod health;
+mod ingest;
 mod notifications;
 mod openapi;
 mod problem;
@@ -24,7 +25,7 @@ use secrecy::SecretString;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::ports::{Control, Store};
+use crate::ports::{Control, Ingest, Store};
 
 pub use problem::Problem;
 pub use serve::serve;
@@ -46,13 +47,19 @@ pub(crate) struct Shared {
     settings: Arc<ApiSettings>,
     control: Arc<dyn Control>,
     store: Arc<dyn Store>,
+    ingest: Arc<dyn Ingest>,
     /// The API's own description, as JSON.
     openapi: Arc<str>,
 }
 
 /// The whole API. A route is added by its handler, which carries its method, path and description
 /// (`#[utoipa::path]`); what comes under `/api/v1` is guarded and described as such.
-pub fn router(settings: ApiSettings, control: Arc<dyn Control>, store: Arc<dyn Store>) -> Router {
+pub fn router(
+    settings: ApiSettings,
+    control: Arc<dyn Control>,
+    store: Arc<dyn Store>,
+    ingest: Arc<dyn Ingest>,
+) -> Router {
     let (v1, described) = OpenApiRouter::new()
         .routes(routes!(health::status))
         .routes(routes!(entries::list))
@@ -70,9 +77,10 @@ pub fn router(settings: ApiSettings, control: Arc<dyn Control>, store: Arc<dyn S
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
+        .routes(routes!(ingest::take))
         .split_for_parts();
     let openapi = openapi::whole(whole.nest(openapi::V1, described));
-    let shared = Shared { settings: Arc::new(settings), control, store, openapi };
+    let shared = Shared { settings: Arc::new(settings), control, store, ingest, openapi };
     let guarded = middleware::from_fn_with_state(shared.clone(), guard::admit);
     open.nest(openapi::V1, v1.route_layer(guarded))
         .fallback(no_such_path)

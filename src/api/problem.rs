@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::{
         FromRequest, FromRequestParts, Path, Query, Request,
         rejection::{PathRejection, QueryRejection},
@@ -33,12 +33,24 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Problem {
     status: StatusCode,
     detail: String,
+    /// The API's token would not help.
+    plain: bool,
 }
 
 impl Problem {
     /// A problem of that status, told in a sentence.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into() }
+        Self { status, detail: detail.into(), plain: false }
+    }
+
+    /// The same, which the API's token has nothing to do with.
+    pub(crate) fn plain(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { plain: true, ..Self::new(status, detail) }
+    }
+
+    /// The status that it is answered with.
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
     }
 }
 
@@ -53,7 +65,7 @@ impl IntoResponse for Problem {
         let mut response =
             (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string())
                 .into_response();
-        if self.status == StatusCode::UNAUTHORIZED {
+        if self.status == StatusCode::UNAUTHORIZED && !self.plain {
             let value = header::HeaderValue::from_static("Bearer realm=\"triggerbell\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
         }
@@ -99,6 +111,23 @@ pub(crate) async fn in_time(request: Request, next: Next) -> Response<Body> {
     }
 }
 
+/// The body of a request, at most `limit` bytes of it and within a few seconds.
+pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let body = Limited::new(request.into_body(), limit).collect();
+    let body = tokio::time::timeout(BODY_TIMEOUT, body).await.map_err(|_| {
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 5 s")
+    })?;
+    let body = body.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            let detail = format!("a body is at most {} KiB", limit / 1024);
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+        } else {
+            Problem::new(StatusCode::BAD_REQUEST, "the body broke off")
+        }
+    })?;
+    Ok(body.to_bytes())
+}
+
 /// The JSON body of a request; none is read as an empty object. Refused with a problem where it is
 /// too large, too slow or not of the form.
 pub(crate) struct Given<T>(pub(crate) T);
@@ -107,18 +136,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Given<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let body = Limited::new(request.into_body(), BODY_LIMIT_BYTES).collect();
-        let body = tokio::time::timeout(BODY_TIMEOUT, body).await.map_err(|_| {
-            Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 5 s")
-        })?;
-        let body = body.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a body is at most 64 KiB")
-            } else {
-                Problem::new(StatusCode::BAD_REQUEST, "the body broke off")
-            }
-        })?;
-        let body = body.to_bytes();
+        let body = read(request, BODY_LIMIT_BYTES).await?;
         let text = body.trim_ascii();
         let text = if text.is_empty() { b"{}" } else { text };
         serde_json::from_slice(text).map(Self).map_err(|error| {

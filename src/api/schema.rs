@@ -380,6 +380,11 @@ pub(crate) struct SourceStatus {
     state: SourceStateWord,
     repos: u64,
     effective_interval_s: f64,
+    intervals: IntervalStatus,
+    #[schema(required)]
+    discovery: Option<DiscoveryStatus>,
+    #[schema(required)]
+    push: Option<PushStatus>,
     #[schema(required)]
     read_at: Option<Timestamp>,
     #[schema(required)]
@@ -391,6 +396,48 @@ pub(crate) struct SourceStatus {
     rejected: u64,
     gaps: u64,
     failing: Vec<RepoStatus>,
+}
+
+/// The intervals by which the repositories of a source are asked.
+#[derive(ToSchema)]
+pub(crate) struct IntervalStatus {
+    /// Repositories that had news within the last hour, or were not read yet.
+    busy: u64,
+    busy_s: f64,
+    idle_s: f64,
+    requests_per_poll: f64,
+}
+
+/// How the discovery of a source's repositories fares.
+#[derive(ToSchema)]
+pub(crate) struct DiscoveryStatus {
+    every_s: f64,
+    #[schema(required)]
+    answered_at: Option<Timestamp>,
+    found: u64,
+    listed: u64,
+    missing: u64,
+    partial: bool,
+    #[schema(required)]
+    last_error: Option<String>,
+}
+
+/// What a registry has sent since the start.
+#[derive(ToSchema)]
+pub(crate) struct PushStatus {
+    #[schema(required)]
+    last_at: Option<Timestamp>,
+    known: u64,
+    unauthorized: u64,
+}
+
+/// What came of an event that a registry sent.
+#[derive(ToSchema)]
+pub(crate) struct Ingested {
+    /// Entries that were taken in.
+    taken: u64,
+    /// Those that were there already.
+    known: u64,
 }
 
 /// A repository that fails.

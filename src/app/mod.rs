@@ -16,7 +16,7 @@ use crate::{
     adapters::{
         http::{self, ClientError},
         receivers::{SettingError, Wires},
-        source::{CcrSource, FileSource, TcrPersonalSource},
+        source::{CcrSource, EnterprisePush, FileSource, TcrEnterpriseSource, TcrPersonalSource},
         store::{SqliteSettings, SqliteStore},
         templates::{MessageRenderer, ReceiverType, Target, TemplateProblem},
     },
@@ -28,12 +28,12 @@ use crate::{
         cursor::FirstRun,
         decider::{Decider, DeciderWorld, Deciding, Policy},
         delivery::{Lane, LaneSettings, LaneWorld},
-        intake::{Intake, IntakeSettings, IntakeWorld},
+        intake::{DiscoverSettings, Inbox, InboxLoop, Intake, IntakeSettings, IntakeWorld},
         teller::AlarmTeller,
         upkeep::{RetentionSettings, Upkeep},
         wake::Wakes,
     },
-    ports::{Clock, Control, Notifier, Source, Store, StoreError},
+    ports::{Clock, Control, Notifier, PushSource, Source, Store, StoreError},
     telemetry::Metrics,
 };
 
@@ -73,6 +73,7 @@ pub struct App {
     router: axum::Router,
     intakes: Vec<Intake>,
     deciding: Deciding,
+    inbox: InboxLoop,
     lanes: Vec<Lane>,
     upkeep: Upkeep,
     teller: AlarmTeller,
@@ -92,6 +93,7 @@ impl App {
         let renderer = Arc::new(renderer(&config)?);
         let notifiers = notifiers(&config)?;
         let sources = sources(&config, &clock)?;
+        let pushed = push_sources(&config);
         let sqlite = SqliteSettings::at(&config.store);
         let opened = {
             let observer = metrics.clone();
@@ -130,11 +132,16 @@ impl App {
             .sources
             .iter()
             .zip(sources)
+            .filter_map(|(configured, source)| Some((configured, source?)))
             .map(|(configured, source)| {
                 let settings = intake_settings(configured, &*source, blind_after, now);
-                Intake::new(settings, source, intake_world.clone())
+                (configured.name.clone(), Intake::new(settings, source, intake_world.clone()))
             })
             .collect();
+        let (inbox, inbox_loop) = Inbox::new(pushed, &intake_world);
+        let mut source_boards: BTreeMap<_, _> = inbox.boards().into_iter().collect();
+        source_boards.extend(intakes.iter().map(|(name, intake)| (name.clone(), intake.board())));
+        let intakes = intakes.into_iter().map(|(_, intake)| intake).collect();
 
         let lane_world = LaneWorld {
             store: store.clone(),
@@ -190,12 +197,7 @@ impl App {
             alarms,
             wakes,
             lanes: boards,
-            sources: config
-                .sources
-                .iter()
-                .zip(&intakes)
-                .map(|(source, intake)| (source.name.clone(), intake.board()))
-                .collect(),
+            sources: source_boards,
             kinds: config
                 .receivers
                 .iter()
@@ -208,12 +210,13 @@ impl App {
             public_url: config.api.public_url.map(String::from),
         };
         let control: Arc<dyn Control> = Arc::new(service);
-        let router = api::router(settings, control.clone(), store);
+        let router = api::router(settings, control.clone(), store, Arc::new(inbox));
         Ok(Self {
             listener,
             router,
             intakes,
             deciding,
+            inbox: inbox_loop,
             lanes,
             upkeep,
             teller,
@@ -243,6 +246,7 @@ impl App {
             loops.spawn(intake.run(cancel.clone()));
         }
         loops.spawn(self.deciding.run(cancel.clone()));
+        loops.spawn(self.inbox.run(cancel.clone()));
         for lane in self.lanes {
             loops.spawn(lane.run(cancel.clone()));
         }
@@ -319,36 +323,62 @@ pub fn notifiers(config: &Config) -> Result<Vec<Arc<dyn Notifier>>, StartError> 
     config.receivers.iter().map(open).collect()
 }
 
-/// The sources, in the configuration's order.
+/// The sources, in the configuration's order; of one that is pushed to there is none to read.
 ///
 /// # Errors
 /// A CA file does not hold what it must.
 pub fn sources(
     config: &Config,
     clock: &Arc<dyn Clock>,
-) -> Result<Vec<Arc<dyn Source>>, StartError> {
-    let open = |source: &config::Source| -> Result<Arc<dyn Source>, StartError> {
+) -> Result<Vec<Option<Arc<dyn Source>>>, StartError> {
+    let open = |source: &config::Source| -> Result<Option<Arc<dyn Source>>, StartError> {
         let client = || {
             http::client(&source.http)
                 .map_err(|error| StartError::Client(source.name.clone(), error))
         };
         let (zone, clock) = (source.zone.clone(), clock.clone());
-        Ok(match &source.settings {
+        let opened: Arc<dyn Source> = match &source.settings {
             SourceSettings::Ccr(settings) => {
                 Arc::new(CcrSource::new(settings.clone(), zone, client()?, clock))
             }
             SourceSettings::TcrPersonal(settings) => {
                 Arc::new(TcrPersonalSource::new(settings.clone(), zone, client()?, clock))
             }
+            SourceSettings::TcrEnterprise(settings) => {
+                Arc::new(TcrEnterpriseSource::new(settings.clone(), zone, client()?, clock))
+            }
+            SourceSettings::Push(_) => return Ok(None),
             SourceSettings::File(settings) => Arc::new(FileSource::new(settings.clone(), zone)),
-        })
+        };
+        Ok(Some(opened))
     };
     config.sources.iter().map(open).collect()
 }
 
-/// The repositories of a source; a file where none are named stands for all that it holds.
+/// The sources that are pushed to, by name.
+fn push_sources(config: &Config) -> Vec<(Arc<str>, Arc<dyn PushSource>)> {
+    let pushed = |source: &config::Source| {
+        let SourceSettings::Push(settings) = &source.settings else { return None };
+        let opened = EnterprisePush::new(settings.clone(), source.zone.clone());
+        Some((source.name.clone(), Arc::new(opened) as Arc<dyn PushSource>))
+    };
+    config.sources.iter().filter_map(pushed).collect()
+}
+
+/// The repositories that the configuration names; a file where none are named stands for all that
+/// it holds.
 pub fn repositories(source: &config::Source) -> Vec<Arc<str>> {
-    if source.repos.is_empty() { vec!["*".into()] } else { source.repos.clone() }
+    let is_file = matches!(source.settings, SourceSettings::File(_));
+    if is_file && source.repos.is_empty() { vec!["*".into()] } else { source.repos.clone() }
+}
+
+/// What of a source is discovered.
+pub fn discover_settings(source: &config::Source) -> Option<DiscoverSettings> {
+    source.discover.clone().map(|discover| DiscoverSettings {
+        include: discover.include,
+        exclude: discover.exclude,
+        every: discover.every,
+    })
 }
 
 fn intake_settings(
@@ -367,6 +397,7 @@ fn intake_settings(
     IntakeSettings {
         name: configured.name.clone(),
         repos: repositories(configured),
+        discover: discover_settings(configured),
         poll_every: configured.poll_every,
         requests_per_second: configured.requests_per_second,
         first_run,

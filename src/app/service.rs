@@ -70,6 +70,10 @@ impl Service {
 
 /// What keeps a source from being ready.
 fn unready(name: &str, source: &SourceStatus, now: Timestamp) -> Option<String> {
+    if source.push.is_some() {
+        // Whether there was nothing to tell can't be known.
+        return None;
+    }
     // One repository that fails is enough, and the others' successes hide nothing of it.
     let failing = source.failing.first().map(|repo| format!("{}: {}", repo.repo, repo.error));
     let known = source.last_error.as_deref().or(failing.as_deref());
@@ -187,7 +191,7 @@ impl Control for Service {
 
 #[cfg(test)]
 mod tests {
-    use crate::ports::{RepoStatus, SourceState};
+    use crate::ports::{IntervalStatus, RepoStatus, SourceState};
 
     use super::*;
 
@@ -204,6 +208,9 @@ mod tests {
             state: SourceState::Starting,
             repos: 2,
             effective_interval_s: 10.0,
+            intervals: IntervalStatus::default(),
+            discovery: None,
+            push: None,
             read_at: None,
             last_error: None,
             skew_s: None,

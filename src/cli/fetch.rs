@@ -12,6 +12,7 @@ use crate::{
         entry::{Entry, EntryId, Row},
         field::Field,
     },
+    engine::intake::list_all,
     ports::{Clock, PageRequest, Source, SourceErrorKind},
 };
 
@@ -63,7 +64,7 @@ pub async fn run(args: &FetchArgs, files: &Files) -> Result<Exit, Failure> {
     let (configured, source) = choose(&config, args.source.as_deref())?;
     let repos = match &args.repo {
         Some(repo) => vec![Arc::from(repo.as_str())],
-        None => app::repositories(configured),
+        None => discovered(configured, &*source).await?,
     };
     let mut entries = Vec::new();
     let mut rejected = 0;
@@ -85,6 +86,23 @@ pub async fn run(args: &FetchArgs, files: &Files) -> Result<Exit, Failure> {
     let count = load::plural_of(entries.len(), "entry", "entries");
     output::note(format_args!("{count}{not_understood}\n"));
     failed.map_or(Ok(Exit::Done), Err)
+}
+
+/// The repositories of a source: those that are named, and those that the registry lists.
+pub(super) async fn discovered(
+    configured: &Configured,
+    source: &dyn Source,
+) -> Result<Vec<Arc<str>>, Failure> {
+    let mut repos = app::repositories(configured);
+    let Some(discover) = app::discover_settings(configured) else { return Ok(repos) };
+    let listed = list_all(source).await.map_err(|error| {
+        let message = format!("could not list the repositories of {}: {error}", configured.name);
+        Failure::new(of_source(error.kind), message)
+    })?;
+    let known: std::collections::HashSet<_> = repos.iter().cloned().collect();
+    let found = listed.into_iter().filter(|name| discover.wants(name) && !known.contains(name));
+    repos.extend(found);
+    Ok(repos)
 }
 
 /// What could not be read.
@@ -113,7 +131,13 @@ fn choose<'c>(
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut sources = app::sources(config, &clock)?;
-    Ok((&config.sources[index], sources.swap_remove(index)))
+    let configured = &config.sources[index];
+    let source = sources.swap_remove(index).ok_or_else(|| {
+        let name = &configured.name;
+        let message = format!("source {name} is pushed to; there is nothing to read");
+        Failure::new(Exit::Usage, message)
+    })?;
+    Ok((configured, source))
 }
 
 /// Reads up to `limit` rows of a repository; says how many could not be understood.

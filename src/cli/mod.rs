@@ -3,6 +3,7 @@
 //! Deliberately absent: anything that another program could want; that lies in the library's other
 //! floors.
 
+mod amount;
 pub mod check;
 pub mod client;
 pub mod deliveries;
@@ -13,6 +14,7 @@ pub mod healthcheck;
 pub mod load;
 mod output;
 pub mod packaging;
+pub mod plan;
 pub mod render;
 pub mod run;
 mod sample;
@@ -96,6 +98,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Read a source once and print entries: proves credentials
     Fetch(fetch::FetchArgs),
+    /// What the sources will ask of the APIs, how often, and what the receivers can take
+    Plan(plan::PlanArgs),
     /// Send a test message to a receiver by the true path
     Send(send::SendArgs),
     /// Show a template as it would be sent
@@ -161,6 +165,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Simulate(args) => simulate::run(args, interrupted()?).await,
         Command::Check(args) => check(&args, &files),
         Command::Fetch(args) => fetch::run(&args, &files).await,
+        Command::Plan(args) => plan::run(&args, &files).await,
         Command::Send(args) => send::run(&args, &files).await,
         Command::Render(args) => render::run(&args, &files),
         Command::Status { args, service } => {

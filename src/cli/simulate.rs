@@ -14,7 +14,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::simulate::{
-    Credentials, FAULTS, Fault, FaultChance, Faults, Feed, Rate, Registry, RegistrySettings, World,
+    Credentials, FAULTS, Fault, FaultChance, Faults, Feed, Hook, Offsets, Rate, Registry,
+    RegistrySettings, World, call_hook,
 };
 
 use super::{
@@ -46,9 +47,48 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 
+    /// Whom the enterprise registry's webhook calls for each new row
+    #[arg(long, value_name = "URL", requires = "push_header")]
+    pub push: Option<String>,
+
+    /// The header that each call carries, as Name:value
+    #[arg(long, value_name = "NAME:VALUE", requires = "push", value_parser = header)]
+    pub push_header: Option<(String, String)>,
+
+    /// What the enterprise log's offsets count: rows or pages
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    pub offsets: Counted,
+
     /// Something to go wrong with a probability from 0 to 1; may be repeated
     #[arg(long = "fault", value_name = "NAME=P")]
     pub faults: Vec<FaultChance>,
+}
+
+/// What the enterprise log's offsets count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Counted {
+    /// Rows
+    #[default]
+    Rows,
+    /// Pages, from 0
+    Pages,
+    /// Pages, from 1
+    PagesFromOne,
+}
+
+impl From<Counted> for Offsets {
+    fn from(counted: Counted) -> Self {
+        match counted {
+            Counted::Rows => Self::Rows,
+            Counted::Pages => Self::Pages { first: 0 },
+            Counted::PagesFromOne => Self::Pages { first: 1 },
+        }
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("write it as Name:value")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 fn faults_help() -> String {
@@ -76,12 +116,23 @@ pub async fn run(args: SimulateArgs, shutdown: CancellationToken) -> Result<Exit
         start(&args, listener, &shutdown).map_err(|error| unavailable("start", error))?;
     announce(&registry, &repos).map_err(output::failed)?;
     let now = RegistrySettings::default().now;
-    if args.rate.is_some() {
-        feed.run(registry.world(), now, shutdown).await;
-    } else {
-        shutdown.cancelled().await;
-    }
+    let hook = args.push.zip(args.push_header).map(|(url, header)| Hook { url, header, tries: 3 });
+    let calling = async {
+        match hook {
+            Some(hook) => call_hook(registry.world(), hook, shutdown.clone()).await.map(|_| ()),
+            None => Ok(()),
+        }
+    };
+    let feeding = async {
+        if args.rate.is_some() {
+            feed.run(registry.world(), now, shutdown.clone()).await;
+        } else {
+            shutdown.cancelled().await;
+        }
+    };
+    let (called, ()) = tokio::join!(calling, feeding);
     registry.stop().await;
+    called.map_err(|error| Failure::new(Exit::Usage, format!("could not push: {error}")))?;
     Ok(Exit::Done)
 }
 
@@ -101,6 +152,7 @@ fn start(
         credentials: Credentials::generated(args.seed),
         faults,
         seed: args.seed,
+        offsets: args.offsets.into(),
         ..Default::default()
     };
     Ok((Registry::start(listener, world, settings, shutdown)?, feed, repos))

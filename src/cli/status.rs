@@ -61,7 +61,7 @@ fn text(status: &Value) -> String {
             name.clone(),
             word(&source["state"]),
             word(&source["repos"]),
-            format!("{:.1}s", source["effective_interval_s"].as_f64().unwrap_or(0.0)),
+            every(source),
             instant(&source["read_at"]),
             word(&source["entries"]),
             error_of(source),
@@ -82,9 +82,32 @@ fn text(status: &Value) -> String {
     text + "\n" + &sources.render() + "\n" + &lanes.render()
 }
 
+/// How often a source's repositories are asked: those with news, and the slowest of the others where
+/// that differs.
+fn every(source: &Value) -> String {
+    if source["push"].is_object() {
+        return "pushed".to_owned();
+    }
+    let seconds = |value: &Value| value.as_f64().unwrap_or(0.0);
+    let slowest = seconds(&source["effective_interval_s"]);
+    let busy = seconds(&source["intervals"]["busy_s"]);
+    let some_are_busy = source["intervals"]["busy"].as_u64().unwrap_or(0) > 0;
+    if some_are_busy && busy + 1.0 < slowest {
+        format!("{busy:.1}s..{slowest:.1}s")
+    } else {
+        format!("{slowest:.1}s")
+    }
+}
+
 /// Why a source, or the first of its repositories that fail, can't be read.
 fn error_of(source: &Value) -> String {
     let failing = &source["failing"][0];
+    if let Some(error) = source["discovery"]["last_error"].as_str()
+        && source["last_error"].is_null()
+        && failing.is_null()
+    {
+        return format!("discovery: {error}");
+    }
     match (&source["last_error"], failing["repo"].as_str()) {
         (Value::Null, Some(repo)) => format!("{repo}: {}", word(&failing["error"])),
         (error, _) => word(error),

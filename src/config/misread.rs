@@ -56,7 +56,7 @@ pub(super) fn as_regex(text: &str) -> Option<String> {
 }
 
 /// What gives a regular expression away in a text that is read as a glob.
-fn sign_of_regex(text: &str) -> Option<&'static str> {
+pub(super) fn sign_of_regex(text: &str) -> Option<&'static str> {
     if text.starts_with('^') {
         return Some("^");
     }

@@ -8,6 +8,8 @@
 
 mod answers;
 mod chat;
+mod discover;
+mod enterprise;
 mod environment;
 mod lint;
 mod locate;
@@ -50,6 +52,7 @@ use surroundings::Surroundings;
 use templates::TemplateNames;
 use values::Shown;
 
+pub use discover::Discover;
 pub use environment::Lookup;
 pub use locate::{FILE_NAME, locate};
 pub use receiver::{Receiver, send_timeout};

@@ -353,7 +353,7 @@ fn finish_operators(map: MapReader<'_>, field: Field) {
 }
 
 /// Points into the text where the error has a place in it and the text is written as it is.
-fn bad_expression(
+pub(super) fn bad_expression(
     value: Value<'_>,
     code: Code,
     what: &str,

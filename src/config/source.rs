@@ -7,6 +7,8 @@ use std::{ops::RangeInclusive, path::Path, sync::Arc, time::Duration};
 use jiff::tz::TimeZone;
 
 use super::{
+    discover::{Discover, discover},
+    enterprise::{has_key, namespaces_only, refuse_keys_of_reading, tcr_enterprise},
     network::http,
     receiver::one_type,
     values::{days, repository, require_secret, seconds, secret, zone},
@@ -15,8 +17,8 @@ use crate::{
     adapters::{
         http::ClientSettings,
         source::{
-            CcrMethod, CcrSettings, Endpoint, FileInput, FileSettings, TcrPersonalSettings,
-            signature::SignatureMethod,
+            Account, CcrMethod, CcrSettings, Endpoint, FileInput, FileSettings, PushSettings,
+            TcrEnterpriseSettings, TcrPersonalSettings, signature::SignatureMethod,
         },
     },
     document::{Code, Entry, MapReader, Value},
@@ -32,6 +34,8 @@ pub struct Source {
     /// The repositories to read, each once. Of a `file` source where nothing is said: empty, and all
     /// that the file holds are meant.
     pub repos: Vec<Arc<str>>,
+    /// The repositories that are found out beside them, where any are.
+    pub discover: Option<Discover>,
     /// The floor of the interval at which each repository is read.
     pub poll_every: Duration,
     /// The most requests a second, shared by its repositories.
@@ -55,6 +59,10 @@ pub enum SourceSettings {
     Ccr(CcrSettings),
     /// API 3.0.
     TcrPersonal(TcrPersonalSettings),
+    /// The enterprise edition's log, over API 3.0.
+    TcrEnterprise(TcrEnterpriseSettings),
+    /// The enterprise edition's webhook, which calls us.
+    Push(PushSettings),
     /// A file.
     File(FileSettings),
 }
@@ -65,6 +73,7 @@ impl SourceSettings {
         match self {
             Self::Ccr(_) => "ccr",
             Self::TcrPersonal(_) => "tcr_personal",
+            Self::TcrEnterprise(_) | Self::Push(_) => "tcr_enterprise",
             Self::File(_) => "file",
         }
     }
@@ -99,22 +108,35 @@ pub(super) fn source(
 ) -> Option<Source> {
     let mut map = value.map()?;
     let kind = one_type(&mut map, &KINDS, "source");
-    map.not_yet("discover");
-    if kind == Some("tcr_enterprise") {
-        map.not_yet("tcr_enterprise");
-    }
     let written = kind.and_then(|kind| Some((kind, map.get(kind)?)));
     let settings = written.and_then(|(kind, value)| settings(kind, value, folder));
     let is_file = kind == Some("file");
+    let is_pushed = matches!(settings, Some(SourceSettings::Push(_)))
+        || written.is_some_and(|(_, value)| has_key(value, "push"));
+    if is_pushed {
+        refuse_keys_of_reading(&mut map);
+    }
     let repos = map.get("repos").and_then(repositories);
+    if kind == Some("tcr_enterprise") {
+        map.get("repos").into_iter().for_each(namespaces_only);
+    }
+    let discover = map.get("discover").and_then(|value| discover(value, kind));
     if repos.is_none()
         && kind.is_some()
         && !is_file
         && !map.has("repos")
         && !map.has("discover")
-        && kind != Some("tcr_enterprise")
+        && !is_pushed
     {
-        map.missing("repos", Some("list what to read: `repos: [shop/api, shop/web]`"));
+        let help = match kind {
+            Some("tcr_enterprise") => {
+                "list namespaces to read, `repos: [shop]`, or have them found, `discover: {}`"
+            }
+            _ => {
+                "list what to read, `repos: [shop/api, shop/web]`, or have it found, `discover: {}`"
+            }
+        };
+        map.missing("repos", Some(help));
     }
     let mut duration =
         |key, bounds| map.get(key).and_then(|value: Value<'_>| value.duration(bounds));
@@ -130,6 +152,7 @@ pub(super) fn source(
         name: Arc::clone(&entry.key.text),
         settings: settings?,
         repos: repos.unwrap_or_default(),
+        discover,
         poll_every: poll_every.unwrap_or(seconds(10)),
         requests_per_second: requests.unwrap_or(10.0),
         first_run: first_run.unwrap_or(if is_file { FirstRun::All } else { FirstRun::Skip }),
@@ -201,6 +224,7 @@ fn settings(kind: &str, value: Value<'_>, folder: &Path) -> Option<SourceSetting
     match kind {
         "ccr" => ccr(value, folder).map(SourceSettings::Ccr),
         "tcr_personal" => tcr_personal(value, folder).map(SourceSettings::TcrPersonal),
+        "tcr_enterprise" => tcr_enterprise(value, folder),
         "file" => file(value, folder).map(SourceSettings::File),
         _ => None,
     }
@@ -231,13 +255,19 @@ fn ccr(value: Value<'_>, folder: &Path) -> Option<CcrSettings> {
 
 fn tcr_personal(value: Value<'_>, folder: &Path) -> Option<TcrPersonalSettings> {
     let mut map = value.map()?.private();
-    let endpoint = endpoint(&mut map, TcrPersonalSettings::ENDPOINT);
-    let region = map.require("region").and_then(|value| value.text());
-    let secret_id = require_secret(&mut map, "secret_id", "secret_id_file", folder);
-    let secret_key = require_secret(&mut map, "secret_key", "secret_key_file", folder);
-    let token = secret(&mut map, "token", "token_file", folder);
+    let account = account(&mut map, folder);
     map.finish("keys of tcr_personal");
-    Some(TcrPersonalSettings {
+    account
+}
+
+/// Who asks API 3.0, and where.
+pub(super) fn account(map: &mut MapReader<'_>, folder: &Path) -> Option<Account> {
+    let endpoint = endpoint(map, Account::ENDPOINT);
+    let region = map.require("region").and_then(|value| value.text());
+    let secret_id = require_secret(map, "secret_id", "secret_id_file", folder);
+    let secret_key = require_secret(map, "secret_key", "secret_key_file", folder);
+    let token = secret(map, "token", "token_file", folder);
+    Some(Account {
         endpoint: endpoint?,
         region: region?.to_owned(),
         secret_id: secret_id?,

@@ -85,6 +85,10 @@ pub struct Row {
     /// `invokeResult.returnMsg`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub return_msg: Option<Box<str>>,
+    /// What the log itself tells this row from others by, where it does: a number or a digest. No
+    /// field that anyone can name, but part of what the row is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Box<str>>,
 }
 
 /// What a row is, apart from how often it stands in the log: 128 bits of SHA-256 over its fields.
@@ -112,6 +116,7 @@ impl Row {
             cluster_region: None,
             return_code: None,
             return_msg: None,
+            mark: None,
         }
     }
 
@@ -157,6 +162,10 @@ impl Row {
         } else {
             hasher.number(None);
             hasher.text("");
+        }
+        // Rows without one have the identity that they had before there were any.
+        if let Some(mark) = &self.mark {
+            hasher.text(mark);
         }
         Identity(hasher.finish())
     }

@@ -112,6 +112,13 @@ pub struct SourceStatus {
     pub repos: usize,
     /// The interval that the slowest of its repositories is read at, in seconds.
     pub effective_interval_s: f64,
+    /// The intervals by which its repositories are asked now.
+    pub intervals: IntervalStatus,
+    /// How the discovery of its repositories fares, where there is one.
+    pub discovery: Option<DiscoveryStatus>,
+    /// What came, where the registry sends events instead of being asked; such a source has no
+    /// interval and can't be found blind.
+    pub push: Option<PushStatus>,
     /// When all of its repositories had last been read: the oldest of their last successes, those
     /// apart that the registry refuses, which are among `failing`.
     pub read_at: Option<Timestamp>,
@@ -129,6 +136,49 @@ pub struct SourceStatus {
     pub gaps: u64,
     /// Repositories that fail now, at most 20, with why.
     pub failing: Vec<RepoStatus>,
+}
+
+/// The intervals by which the repositories of a source are asked, as its budget allows them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct IntervalStatus {
+    /// Repositories that had news within the last hour, or were not read yet.
+    pub busy: usize,
+    /// How often each of them is asked, in seconds.
+    pub busy_s: f64,
+    /// How often each of the others is asked, in seconds.
+    pub idle_s: f64,
+    /// How many requests a poll of a busy repository takes, in the mean.
+    pub requests_per_poll: f64,
+}
+
+/// How the discovery of a source's repositories fares.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DiscoveryStatus {
+    /// How often the registry is asked what there is, in seconds.
+    pub every_s: f64,
+    /// When it last answered.
+    pub answered_at: Option<Timestamp>,
+    /// Repositories that it listed then and that `include` and `exclude` let through.
+    pub found: usize,
+    /// Repositories that it listed then, all of them.
+    pub listed: usize,
+    /// Repositories that are read although it lists them no longer.
+    pub missing: usize,
+    /// The account sees only some of the registry's repositories.
+    pub partial: bool,
+    /// Why it can't be asked, where the last try failed.
+    pub last_error: Option<String>,
+}
+
+/// What a registry has sent since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PushStatus {
+    /// When the last event was taken in.
+    pub last_at: Option<Timestamp>,
+    /// Events that were known already.
+    pub known: u64,
+    /// Calls that did not have the secret.
+    pub unauthorized: u64,
 }
 
 /// A repository that fails.
@@ -197,6 +247,8 @@ words! {
         Clock = "clock",
         /// Rows may have been missed.
         Gap = "gap",
+        /// The discovery of repositories fails, or finds far fewer than before.
+        Discovery = "discovery",
         /// A receiver refuses everything.
         LaneClosed = "lane_closed",
         /// A notification was given up.

@@ -5,6 +5,7 @@
 
 mod clock;
 mod control;
+mod ingest;
 mod notifier;
 mod observer;
 mod renderer;
@@ -13,13 +14,17 @@ mod store;
 
 pub use clock::Clock;
 pub use control::{
-    Alarm, AlarmKind, Control, ControlError, LaneStatus, Readiness, RepoStatus, RuleStatus,
-    SourceState, SourceStatus, Status,
+    Alarm, AlarmKind, Control, ControlError, DiscoveryStatus, IntervalStatus, LaneStatus,
+    PushStatus, Readiness, RepoStatus, RuleStatus, SourceState, SourceStatus, Status,
 };
+pub use ingest::{Ingest, IngestError, Ingested, PushSource};
 pub use notifier::{Delivery, Earlier, Follow, Notifier};
 pub use observer::{Event, Observer};
 pub use renderer::{Context, Part, Payload, PayloadFormat, RenderError, RenderRequest, Renderer};
-pub use source::{Page, PageRequest, Rejected, Source, SourceError, SourceErrorKind};
+pub use source::{
+    Listed, Listing, ListingRequest, Page, PageRequest, Rejected, Source, SourceError,
+    SourceErrorKind,
+};
 pub use store::{
     AttemptView, Batch, Claim, ClosedLane, Cursor, CursorMove, DecidedEntry, Doubt, EntryQuery,
     EntryView, Known, LaneRecord, List, NewNotification, NotificationQuery, NotificationView,

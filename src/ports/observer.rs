@@ -22,6 +22,9 @@ pub enum Event<'a> {
     Entries { source: &'a str, count: u64 },
     /// Rows could not be understood.
     Rejected { source: &'a str, count: u64 },
+    /// A registry sent something; `result` is `taken known rejected unauthorized too_large busy` or
+    /// `failed`.
+    Push { source: &'a str, result: &'a str },
     /// A walk met no known row where some were known.
     Gap { source: &'a str },
     /// A rule matched.

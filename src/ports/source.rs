@@ -10,7 +10,7 @@ use crate::domain::entry::{Row, WallTime};
 /// Reads a trigger log.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
-    /// The type as configured: `ccr`, `tcr_personal`, `file`.
+    /// The type as configured: `ccr`, `tcr_personal`, `tcr_enterprise`, `file`.
     fn kind(&self) -> &'static str;
 
     /// The most rows that one page can hold.
@@ -25,6 +25,62 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// Classed as the contract says, see [`SourceErrorKind`].
     async fn page(&self, request: PageRequest<'_>) -> Result<Page, SourceError>;
+
+    /// One page of the repositories that the account can see, in the service's own order, signed
+    /// afresh at each call. A source that can't tell refuses as a matter of configuration.
+    ///
+    /// # Errors
+    /// As [`Source::page`].
+    async fn repositories(&self, request: ListingRequest) -> Result<Listing, SourceError> {
+        let ListingRequest { .. } = request;
+        Err(SourceError {
+            kind: SourceErrorKind::Configuration,
+            message: format!("a source of type {} can't list its repositories", self.kind()),
+            code: None,
+            retry_after: None,
+            skew_s: None,
+        })
+    }
+
+    /// Whether the account sees only some of the repositories, asked where a whole listing did not
+    /// say; `None` where the service does not say either.
+    ///
+    /// # Errors
+    /// As [`Source::page`].
+    async fn sees_some_only(&self) -> Result<Option<bool>, SourceError> {
+        Ok(None)
+    }
+}
+
+/// Which repositories to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListingRequest {
+    /// Items to skip.
+    pub offset: u64,
+    /// Items wanted, from 1 to the source's page limit.
+    pub limit: u32,
+}
+
+/// A page of a listing of repositories, as one consistent look at it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The items, in the answer's order. A repository can stand in several.
+    pub items: Vec<Listed>,
+    /// How many items the answer held, understood or not: what offsets count.
+    pub len: u32,
+    /// `totalCount`, as it was said. It may lie.
+    pub total: Option<u64>,
+    /// Whether the account sees only some of the repositories, where the answer says so.
+    pub partial: Option<bool>,
+}
+
+/// An item of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The repository as it is asked for.
+    pub repo: Box<str>,
+    /// What tells the item from others of the same repository, such as a trigger's name.
+    pub mark: Option<Box<str>>,
 }
 
 /// What to read.
@@ -53,6 +109,8 @@ pub struct Page {
     pub skew_s: Option<i64>,
     /// What the service said of its own deprecation.
     pub deprecated: Option<String>,
+    /// Requests that were made for it beside the first.
+    pub extra_requests: u32,
 }
 
 /// A row that could not be understood.

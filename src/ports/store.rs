@@ -153,6 +153,14 @@ pub struct Cursor {
     pub doubts: Vec<Doubt>,
     /// Sealed rows wait to be decided.
     pub sealed: bool,
+    /// Set until the first walk closes where the repository was discovered after the source's first
+    /// contact: its rows of this second and later are news.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<WallTime>,
+    /// When the repository was let go, since the registry lists it no longer; `None` while it is
+    /// read. It goes on from here when it comes back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gone_at: Option<Timestamp>,
 }
 
 /// A second of more rows than a page shows that could not be counted yet.

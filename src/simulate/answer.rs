@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::domain::entry::{Row, WallTime};
 
-use super::{gate::Generation, refusal::Refusal};
+use super::{enterprise::log_row, gate::Generation, refusal::Refusal};
 
 /// The names of a row's fields in one generation.
 struct Names {
@@ -137,8 +137,25 @@ impl Style {
         self.success(&json!({"totalCount": total, "triggerInfo": list}))
     }
 
-    /// Repositories.
-    pub(super) fn repos(&self, total: usize, repos: &[Arc<str>]) -> Vec<u8> {
+    /// A page of the enterprise edition's log.
+    pub(super) fn webhook_log(&self, total: usize, rows: &[(u64, Arc<Row>)]) -> Vec<u8> {
+        let logs: Vec<Value> = rows.iter().map(|(id, row)| log_row(*id, row)).collect();
+        bytes(&json!({"Response": {
+            "TotalCount": total, "Logs": logs, "RequestId": self.request_id,
+        }}))
+    }
+
+    /// A page of the enterprise edition's namespaces.
+    pub(super) fn namespaces(&self, total: usize, names: &[String]) -> Vec<u8> {
+        let namespace = |name: &String| json!({"Name": name, "Public": false});
+        let list: Vec<Value> = names.iter().map(namespace).collect();
+        bytes(&json!({"Response": {
+            "TotalCount": total, "NamespaceList": list, "RequestId": self.request_id,
+        }}))
+    }
+
+    /// Repositories; `partial` says that the account does not see all of them.
+    pub(super) fn repos(&self, total: usize, repos: &[Arc<str>], partial: bool) -> Vec<u8> {
         match self.generation {
             Generation::Two => {
                 let list: Vec<Value> = repos
@@ -146,7 +163,7 @@ impl Style {
                     .map(|repo| json!({"reponame": &**repo, "repotype": "", "public": 0}))
                     .collect();
                 self.success(&json!({
-                    "totalCount": total, "repoInfo": list, "privilegeFiltered": false,
+                    "totalCount": total, "repoInfo": list, "privilegeFiltered": partial,
                 }))
             }
             Generation::Three => {

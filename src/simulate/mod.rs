@@ -38,6 +38,7 @@
 
 mod answer;
 mod demo;
+pub mod enterprise;
 pub mod faults;
 pub mod feed;
 mod gate;
@@ -50,6 +51,7 @@ pub mod wall;
 pub mod world;
 
 pub use demo::{Demo, DemoSettings};
+pub use enterprise::{Hook, Offsets, REGISTRY_ID, call_hook};
 pub use faults::{FAULTS, Fault, FaultChance, Faults};
 pub use feed::{Feed, Rate};
 pub use registry::{Credentials, Registry, RegistrySettings};

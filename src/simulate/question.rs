@@ -27,6 +27,10 @@ pub(super) enum Subject {
     Triggers,
     /// The repositories.
     Repos,
+    /// The enterprise edition's log of a namespace.
+    WebhookLog,
+    /// The enterprise edition's namespaces.
+    Namespaces,
 }
 
 /// The actions: generation, name, what they ask for, and the parameters that they take.
@@ -61,6 +65,18 @@ const ACTIONS: &[(Generation, &str, Subject, &[&str])] = &[
         Subject::Repos,
         &["Offset", "Limit", "RepoName"],
     ),
+    (
+        Generation::Three,
+        "DescribeWebhookTriggerLog",
+        Subject::WebhookLog,
+        &["Namespace", "RegistryId", "Id", "Limit", "Offset"],
+    ),
+    (
+        Generation::Three,
+        "DescribeNamespaces",
+        Subject::Namespaces,
+        &["RegistryId", "NamespaceName", "Limit", "Offset"],
+    ),
 ];
 
 /// A request, understood.
@@ -70,6 +86,8 @@ pub(super) struct Question {
     pub(super) repo: Option<String>,
     pub(super) trigger: Option<String>,
     pub(super) namespace: Option<String>,
+    /// The enterprise registry.
+    pub(super) registry: Option<String>,
     pub(super) offset: usize,
     /// From 0 to 100.
     pub(super) limit: usize,
@@ -96,6 +114,7 @@ impl Question {
             repo: params.text("reponame")?,
             trigger: params.text("triggername")?,
             namespace: params.text("namespace")?,
+            registry: params.text("registryid")?,
             offset: params.number("offset")?.unwrap_or(0),
             limit: params.number("limit")?.unwrap_or(LIMIT_DEFAULT).min(LIMIT_MAX),
             ascending: match params.text("order")?.as_deref() {
@@ -112,7 +131,12 @@ impl Question {
                 }
             },
         };
-        if question.subject == Subject::TriggerLog && question.repo.is_none() {
+        let lacks = match question.subject {
+            Subject::TriggerLog => question.repo.is_none(),
+            Subject::WebhookLog => question.namespace.is_none(),
+            Subject::Triggers | Subject::Repos | Subject::Namespaces => false,
+        };
+        if lacks {
             let name = names.first().copied().unwrap_or_default();
             return Err(Refusal::missing_parameter(format!("The parameter `{name}` is missing.")));
         }

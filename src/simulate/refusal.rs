@@ -42,5 +42,6 @@ refusals! {
     replayed 4500 "ReplayAttack" "AuthFailure.SignatureExpire",
     retired 4300 "AccessDenied" "ActionOffline",
     throttled 4400 "QuotaExceeded" "RequestLimitExceeded",
+    no_registry 5000 "ResourceNotFound" "ResourceNotFound",
     no_repo 5000 "ResourceNotFound" "ResourceNotFound.ErrNoRepo",
 }

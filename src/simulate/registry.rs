@@ -2,8 +2,9 @@
 //!
 //! `GET` or `POST /v2/index.php` speaks API 2.0 (`ListTriggerLog`, `ListTrigger`,
 //! `SearchUserRepository`), `/` speaks API 3.0 (`DescribeApplicationTriggerLogPersonal`,
-//! `DescribeRepositoryOwnerPersonal`), as the contract `trigger-log-api` has them and as the
-//! vendor's official clients expect them. Every answer carries a `Date`; refusals come with HTTP
+//! `DescribeRepositoryOwnerPersonal`, and of the enterprise edition `DescribeWebhookTriggerLog` and
+//! `DescribeNamespaces`), as the contract `trigger-log-api` has them and as the vendor's official
+//! clients expect them. Every answer carries a `Date`; refusals come with HTTP
 //! 200; faults come as asked for. Deliberately absent: TLS, rates of its own (the fault `throttle`
 //! refuses), and rows (see [`World`] and [`Feed`]).
 //!
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     answer::Style,
+    enterprise::{Offsets, REGISTRY_ID},
     faults::{Drawn, Fault, Faults},
     gate::{BODY_LIMIT_BYTES, Gate, Generation},
     question::{Question, Subject},
@@ -81,6 +83,10 @@ pub struct RegistrySettings {
     pub now: Now,
     /// How long the fault `slow` takes.
     pub slow_for: Duration,
+    /// The account sees only some of the repositories, and is told so.
+    pub partial: bool,
+    /// What the offsets of the enterprise edition count.
+    pub offsets: Offsets,
 }
 
 impl Default for RegistrySettings {
@@ -91,6 +97,8 @@ impl Default for RegistrySettings {
             seed: 0,
             now: machine_clock(),
             slow_for: Duration::from_secs(20),
+            partial: false,
+            offsets: Offsets::default(),
         }
     }
 }
@@ -120,6 +128,8 @@ struct Shared {
     chance: Mutex<Chance>,
     now: Now,
     slow_for: Duration,
+    partial: bool,
+    offsets: Offsets,
     stop: CancellationToken,
 }
 
@@ -161,6 +171,8 @@ impl Registry {
             }),
             now: settings.now,
             slow_for: settings.slow_for,
+            partial: settings.partial,
+            offsets: settings.offsets,
             stop: stop.clone(),
         });
         let app = Router::new()
@@ -315,9 +327,28 @@ impl Shared {
                     question.repo.as_deref().is_none_or(|wanted| wanted == &**repo)
                         && question.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
                 });
-                Ok(style.repos(all.len(), &all[window(all.len())]))
+                Ok(style.repos(all.len(), &all[window(all.len())], self.partial))
+            }
+            Subject::WebhookLog => {
+                known_registry(question)?;
+                let namespace = question.namespace.as_deref().unwrap_or_default();
+                let all = self.world.namespace(namespace).ok_or_else(|| {
+                    Refusal::no_repo(format!("namespace {namespace} does not exist"))
+                })?;
+                Ok(style.webhook_log(all.len(), &all[self.enterprise_window(question, all.len())]))
+            }
+            Subject::Namespaces => {
+                known_registry(question)?;
+                let all = self.world.namespaces();
+                Ok(style.namespaces(all.len(), &all[self.enterprise_window(question, all.len())]))
             }
         }
+    }
+
+    /// The rows that are asked for, by what offsets count.
+    fn enterprise_window(&self, question: &Question, total: usize) -> std::ops::Range<usize> {
+        let from = self.offsets.first_row(question.offset, question.limit).min(total);
+        from..from.saturating_add(question.limit).min(total)
     }
 
     fn trigger_log(
@@ -371,6 +402,14 @@ impl Shared {
             response.body(Body::from(body))
         };
         response.expect("these headers are valid")
+    }
+}
+
+fn known_registry(question: &Question) -> Result<(), Refusal> {
+    match question.registry.as_deref() {
+        Some(REGISTRY_ID) => Ok(()),
+        Some(other) => Err(Refusal::no_registry(format!("the registry {other} does not exist"))),
+        None => Err(Refusal::missing_parameter("The parameter `RegistryId` is missing.")),
     }
 }
 

@@ -240,6 +240,26 @@ impl World {
         rows.into_iter().flatten().map(|stored| stored.row.clone()).collect()
     }
 
+    /// The rows of all repositories of a namespace with their numbers, the latest that came first;
+    /// `None` for a namespace that does not exist.
+    pub fn namespace(&self, namespace: &str) -> Option<Vec<(u64, Arc<Row>)>> {
+        let inner = self.lock();
+        let within = |repo: &str| repo.split_once('/').is_some_and(|(its, _)| its == namespace);
+        let mut logs = inner.logs.iter().filter(|(repo, _)| within(repo)).peekable();
+        logs.peek()?;
+        let rows = logs.flat_map(|(_, log)| log.rows.iter());
+        let mut rows: Vec<_> = rows.map(|stored| (stored.id, stored.row.clone())).collect();
+        rows.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
+        Some(rows)
+    }
+
+    /// The namespaces of all repositories, in order of name.
+    pub fn namespaces(&self) -> Vec<String> {
+        let inner = self.lock();
+        let names = inner.logs.keys().filter_map(|repo| Some(repo.split_once('/')?.0.to_owned()));
+        names.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    }
+
     /// The repositories, in order of name.
     pub fn repos(&self) -> Vec<Arc<str>> {
         self.lock().logs.keys().cloned().collect()

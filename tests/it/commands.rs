@@ -5,6 +5,7 @@ mod asking;
 mod checking;
 mod help;
 mod packaging;
+mod planning;
 mod running;
 mod sending;
 mod standins;

@@ -224,6 +224,7 @@ fn all_metrics() -> String {
         Event::Entries { source, count: 1 },
         Event::Rejected { source, count: 1 },
         Event::Gap { source },
+        Event::Push { source, result: "taken" },
         Event::Matched { rule: "failed", count: 1 },
         Event::Queued { receiver, count: 1 },
         Event::Held { by: "shadow", count: 1 },

@@ -1,9 +1,14 @@
 //! The personal registry's trigger log over API 2.0: `ListTriggerLog`.
 //!
 //! The document followed is `trigger-log-api`, section 1. The API was announced retired for public
-//! accounts; private installations still speak it. Deliberately absent: discovery of repositories.
+//! accounts; private installations still speak it. Repositories are listed by their triggers
+//! (`ListTrigger`), since without one a repository has no log; where that is refused, by
+//! `SearchUserRepository`. Deliberately absent: which of them are wanted.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use jiff::{Timestamp, tz::TimeZone};
@@ -15,6 +20,7 @@ use reqwest::{
 use super::{
     Endpoint, PAGE_LIMIT,
     exchange::Exchange,
+    listing::{REPOSITORIES, Shape, TRIGGERS, decode_listing},
     refusal::Api,
     signature::{SignatureMethod, encode_parameters, v2_sign, v2_string_to_sign},
     wall_time,
@@ -22,7 +28,9 @@ use super::{
 use crate::{
     adapters::secret::Secret,
     domain::entry::WallTime,
-    ports::{Clock, Page, PageRequest, Source, SourceError},
+    ports::{
+        Clock, Listing, ListingRequest, Page, PageRequest, Source, SourceError, SourceErrorKind,
+    },
 };
 
 /// How the parameters travel.
@@ -87,6 +95,8 @@ impl CcrSettings {
 pub struct CcrSource {
     settings: CcrSettings,
     exchange: Exchange,
+    /// `ListTrigger` was refused for the listing under way.
+    by_repository: AtomicBool,
 }
 
 impl CcrSource {
@@ -100,24 +110,54 @@ impl CcrSource {
         let mut secrets = vec![settings.secret_id.clone(), settings.secret_key.clone()];
         secrets.extend(settings.token.clone());
         let exchange = Exchange { api: Api::V2, client, clock, zone, secrets };
-        Self { settings, exchange }
+        Self { settings, exchange, by_repository: AtomicBool::new(false) }
     }
 
-    /// The request for a page, signed for that instant.
-    fn signed(&self, request: PageRequest<'_>, at: Timestamp) -> Request {
-        let settings = &self.settings;
-        let mut params: Vec<(&str, String)> = vec![
+    /// The request for a page of the log, signed for that instant.
+    fn log_request(&self, request: PageRequest<'_>, at: Timestamp) -> Request {
+        let params = vec![
             ("reponame", request.repo.to_owned()),
             ("offset", request.offset.to_string()),
             ("limit", request.limit.clamp(1, PAGE_LIMIT).to_string()),
             ("order", "desc".to_owned()),
             ("orderby", "invoke_time".to_owned()),
-            ("Action", "ListTriggerLog".to_owned()),
+        ];
+        self.signed("ListTriggerLog", params, at)
+    }
+
+    /// Asks for a page of a listing.
+    async fn list(
+        &self,
+        action: &'static str,
+        shape: Shape,
+        request: ListingRequest,
+    ) -> Result<Listing, SourceError> {
+        let sign = |at: Timestamp| {
+            let params = vec![
+                ("offset", request.offset.to_string()),
+                ("limit", request.limit.clamp(1, PAGE_LIMIT).to_string()),
+            ];
+            Ok(self.signed(action, params, at))
+        };
+        let read = |text: &str| decode_listing(text, shape);
+        Ok(self.exchange.ask(&sign, &read).await?.0)
+    }
+
+    /// A request with an action's own parameters, signed for that instant.
+    fn signed(
+        &self,
+        action: &'static str,
+        mut params: Vec<(&'static str, String)>,
+        at: Timestamp,
+    ) -> Request {
+        let settings = &self.settings;
+        params.extend([
+            ("Action", action.to_owned()),
             ("Timestamp", at.as_second().to_string()),
             ("Nonce", fastrand::u32(1..=i32::MAX.unsigned_abs()).to_string()),
             ("SecretId", settings.secret_id.expose(str::to_owned)),
             ("SignatureMethod", settings.signature_method.name().to_owned()),
-        ];
+        ]);
         if let Some(region) = &settings.region {
             params.push(("Region", region.clone()));
         }
@@ -148,6 +188,20 @@ impl CcrSource {
     }
 }
 
+/// The action that lists repositories whether or not they have a trigger.
+const SEARCH: &str = "SearchUserRepository";
+
+/// Whether another action may be allowed where one failed so.
+const fn is_refusal(kind: SourceErrorKind) -> bool {
+    match kind {
+        SourceErrorKind::Credentials
+        | SourceErrorKind::Repository
+        | SourceErrorKind::Configuration
+        | SourceErrorKind::Retired => true,
+        SourceErrorKind::Clock | SourceErrorKind::Throttled | SourceErrorKind::Unavailable => false,
+    }
+}
+
 #[async_trait]
 impl Source for CcrSource {
     fn kind(&self) -> &'static str {
@@ -163,6 +217,29 @@ impl Source for CcrSource {
     }
 
     async fn page(&self, request: PageRequest<'_>) -> Result<Page, SourceError> {
-        self.exchange.page(&|at: Timestamp| Ok(self.signed(request, at))).await
+        self.exchange.page(&|at: Timestamp| Ok(self.log_request(request, at))).await
+    }
+
+    async fn repositories(&self, request: ListingRequest) -> Result<Listing, SourceError> {
+        if request.offset > 0 && self.by_repository.load(Ordering::Relaxed) {
+            return self.list(SEARCH, REPOSITORIES, request).await;
+        }
+        let refused = match self.list("ListTrigger", TRIGGERS, request).await {
+            Err(error) if is_refusal(error.kind) => error,
+            other => {
+                self.by_repository.store(false, Ordering::Relaxed);
+                return other;
+            }
+        };
+        // An account may see one and not the other; what was refused first says more.
+        let listing = self.list(SEARCH, REPOSITORIES, request).await.map_err(|_| refused)?;
+        self.by_repository.store(true, Ordering::Relaxed);
+        Ok(listing)
+    }
+
+    /// Triggers don't say whether there are more that the account does not see; repositories do.
+    async fn sees_some_only(&self) -> Result<Option<bool>, SourceError> {
+        let first = ListingRequest { offset: 0, limit: 1 };
+        Ok(self.list(SEARCH, REPOSITORIES, first).await?.partial)
     }
 }

@@ -48,12 +48,26 @@ pub(super) struct Exchange {
     pub(super) secrets: Vec<Secret>,
 }
 
+/// Reads an answer's text.
+pub(super) type Read<'a, T> = dyn Fn(&str) -> Result<T, Unread> + Sync + 'a;
+
 impl Exchange {
-    /// Asks for a page.
+    /// Asks for a page of the log.
     pub(super) async fn page(&self, sign: &Sign<'_>) -> Result<Page, SourceError> {
-        let mut outcome = self.attempt(sign).await;
+        let (page, skew_s) = self.ask(sign, &|text| decode_page(text, &self.zone)).await?;
+        let deprecated = page.deprecated.map(|text| self.scrub(text));
+        Ok(Page { skew_s, deprecated, ..page })
+    }
+
+    /// Asks for something, and reads it; with the answer's `Date` minus our clock.
+    pub(super) async fn ask<T: Send>(
+        &self,
+        sign: &Sign<'_>,
+        read: &Read<'_, T>,
+    ) -> Result<(T, Option<i64>), SourceError> {
+        let mut outcome = self.attempt(sign, read).await;
         if matches!(&outcome, Err(error) if error.kind == Kind::Clock) {
-            outcome = self.attempt(sign).await;
+            outcome = self.attempt(sign, read).await;
         }
         match outcome {
             Err(error) if error.kind == Kind::Clock => Err(name_the_offset(error)),
@@ -62,7 +76,11 @@ impl Exchange {
         }
     }
 
-    async fn attempt(&self, sign: &Sign<'_>) -> Result<Page, SourceError> {
+    async fn attempt<T: Send>(
+        &self,
+        sign: &Sign<'_>,
+        read: &Read<'_, T>,
+    ) -> Result<(T, Option<i64>), SourceError> {
         let request = sign(self.clock.now())?;
         let answer = self.client.execute(request).await.map_err(|error| {
             let why = http::describe(&error.without_url());
@@ -74,16 +92,21 @@ impl Exchange {
         let skew_s = skew(answer.headers(), self.clock.now());
         let retry_after = retry_after(answer.headers(), self.clock.now());
         let status = answer.status();
-        let page = match read_body(answer).await {
-            Ok(body) => self.judge(status, &body),
+        let read = match read_body(answer).await {
+            Ok(body) => self.judge(status, &body, read),
             Err(error) => Err(error),
         };
-        page.map(|page| Page { skew_s, ..page })
+        read.map(|read| (read, skew_s))
             .map_err(|error| self.scrubbed(SourceError { skew_s, retry_after, ..error }))
     }
 
-    /// Makes a page of an answer, or the error that it is.
-    fn judge(&self, status: StatusCode, body: &[u8]) -> Result<Page, SourceError> {
+    /// Makes what was asked for of an answer, or the error that it is.
+    fn judge<T>(
+        &self,
+        status: StatusCode,
+        body: &[u8],
+        read: &Read<'_, T>,
+    ) -> Result<T, SourceError> {
         let unavailable = |what: String| source_error(Kind::Unavailable, what);
         let decoded = match std::str::from_utf8(body) {
             Ok(text) if status == StatusCode::OK && text.trim_start().starts_with('<') => {
@@ -92,7 +115,7 @@ impl Exchange {
                         .to_owned(),
                 ));
             }
-            Ok(text) => decode_page(text, &self.zone),
+            Ok(text) => read(text),
             Err(error) => Err(Unread::Garbled(format!(
                 "the answer is not UTF-8 from byte {} on",
                 error.valid_up_to()
@@ -102,9 +125,7 @@ impl Exchange {
             // A refusal says more than the status that it came with.
             Err(Unread::Refused(refusal)) => Err(refusal::error_of(&refusal, self.api)),
             _ if status != StatusCode::OK => Err(of_status(status)),
-            Ok(page) => {
-                Ok(Page { deprecated: page.deprecated.map(|text| self.scrub(text)), ..page })
-            }
+            Ok(read) => Ok(read),
             Err(Unread::Garbled(what)) => Err(unavailable(what)),
         }
     }

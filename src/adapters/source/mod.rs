@@ -7,14 +7,20 @@
 mod ccr;
 mod decode;
 mod endpoint;
+mod enterprise;
+mod event;
 mod exchange;
 mod file;
 mod lines;
+mod listing;
+mod paging;
+mod push;
 mod refusal;
 mod row;
 mod scalar;
 pub mod signature;
 mod tcr;
+mod three;
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -26,9 +32,12 @@ use crate::{
 pub use ccr::{CcrMethod, CcrSettings, CcrSource};
 pub use decode::{Refusal, Unread, decode_page};
 pub use endpoint::{Endpoint, EndpointError};
+pub use enterprise::{TcrEnterpriseSettings, TcrEnterpriseSource};
 pub use file::{FileInput, FileSettings, FileSource};
 pub use lines::{Entries, read_entries};
+pub use push::{EnterprisePush, PushSettings};
 pub use tcr::{TcrPersonalSettings, TcrPersonalSource};
+pub use three::Account;
 
 /// The zone of the log's timestamps, which carry none: what the service is thought to mean
 /// (`trigger-log-api`, 1.3). A setting, since no document states it.

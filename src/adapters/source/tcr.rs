@@ -1,70 +1,49 @@
-//! The personal registry's trigger log over API 3.0: `DescribeApplicationTriggerLogPersonal`.
+//! The personal registry's trigger log over API 3.0: `DescribeApplicationTriggerLogPersonal`, and
+//! its repositories: `DescribeRepositoryOwnerPersonal`.
 //!
 //! The document followed is `trigger-log-api`, section 2. Deliberately absent: the enterprise
-//! edition's log, and discovery of repositories.
+//! edition's log (`enterprise`), and which repositories are wanted.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::{Timestamp, tz::TimeZone};
-use reqwest::{
-    Body, Client, Method, Request,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
-};
+use reqwest::Client;
 use serde::Serialize;
 
 use super::{
-    Endpoint, PAGE_LIMIT,
-    exchange::{Exchange, unusable},
-    refusal::Api,
-    signature::{Tc3Request, tc3_authorization},
+    PAGE_LIMIT,
+    listing::{OWNED, decode_listing},
+    three::{Account, Three},
     wall_time,
 };
 use crate::{
-    adapters::secret::Secret,
     domain::entry::WallTime,
-    ports::{Clock, Page, PageRequest, Source, SourceError},
+    ports::{Clock, Listing, ListingRequest, Page, PageRequest, Source, SourceError},
 };
-
-const CONTENT: &str = "application/json";
-const ACTION: &str = "DescribeApplicationTriggerLogPersonal";
-const VERSION: &str = "2019-09-24";
-
-/// What a `tcr_personal` source is configured with.
-#[derive(Debug, Clone)]
-pub struct TcrPersonalSettings {
-    /// The API's address; [`TcrPersonalSettings::ENDPOINT`] where none is written.
-    pub endpoint: Endpoint,
-    /// `ap-guangzhou` and the like; API 3.0 requires one.
-    pub region: String,
-    /// The id of the API key.
-    pub secret_id: Secret,
-    /// The API key.
-    pub secret_key: Secret,
-    /// The token of temporary keys.
-    pub token: Option<Secret>,
-}
-
-impl TcrPersonalSettings {
-    /// The public service's address.
-    pub const ENDPOINT: &'static str = "https://tcr.tencentcloudapi.com";
-}
 
 /// A source that asks API 3.0.
 pub struct TcrPersonalSource {
-    settings: TcrPersonalSettings,
-    exchange: Exchange,
+    api: Three,
 }
 
-/// The request's body, in the order and the letters of the document.
+/// The parameters of a page of the log, in the order and the letters of the document.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Parameters<'a> {
+struct LogParameters<'a> {
     repo_name: &'a str,
     offset: u64,
     limit: u32,
     order: &'a str,
     order_by: &'a str,
+}
+
+/// The parameters of a page of the repositories.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListParameters {
+    offset: u64,
+    limit: u32,
 }
 
 impl TcrPersonalSource {
@@ -75,61 +54,12 @@ impl TcrPersonalSource {
         client: Client,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let mut secrets = vec![settings.secret_id.clone(), settings.secret_key.clone()];
-        secrets.extend(settings.token.clone());
-        let exchange = Exchange { api: Api::V3, client, clock, zone, secrets };
-        Self { settings, exchange }
-    }
-
-    /// The request for a page, signed for that instant.
-    fn signed(&self, request: PageRequest<'_>, at: Timestamp) -> Result<Request, SourceError> {
-        let settings = &self.settings;
-        let body = serde_json::to_vec(&Parameters {
-            repo_name: request.repo,
-            offset: request.offset,
-            limit: request.limit.clamp(1, PAGE_LIMIT),
-            order: "desc",
-            order_by: "invoke_time",
-        })
-        .map_err(|_| unusable("the repository's name"))?;
-        let signed = Tc3Request {
-            method: "POST",
-            host: settings.endpoint.host(),
-            query: "",
-            content_type: CONTENT,
-            body: &body,
-            service: "tcr",
-            timestamp: at.as_second(),
-        };
-        let authorization = settings
-            .secret_id
-            .expose(|id| settings.secret_key.expose(|key| tc3_authorization(id, key, &signed)));
-        let mut sent = Request::new(Method::POST, settings.endpoint.url());
-        let headers = sent.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT));
-        headers.insert("X-TC-Action", HeaderValue::from_static(ACTION));
-        headers.insert("X-TC-Version", HeaderValue::from_static(VERSION));
-        headers.insert("X-TC-Timestamp", HeaderValue::from(signed.timestamp));
-        headers.insert("X-TC-Region", header("region", &settings.region)?);
-        headers.insert(AUTHORIZATION, secret_header("secret_id", &authorization)?);
-        if let Some(token) = &settings.token {
-            headers.insert("X-TC-Token", token.expose(|token| secret_header("token", token))?);
-        }
-        *sent.body_mut() = Some(Body::from(body));
-        Ok(sent)
+        Self { api: Three::new(settings, zone, client, clock) }
     }
 }
 
-fn header(name: &str, value: &str) -> Result<HeaderValue, SourceError> {
-    HeaderValue::from_str(value).map_err(|_| unusable(name))
-}
-
-fn secret_header(name: &str, value: &str) -> Result<HeaderValue, SourceError> {
-    header(name, value).map(|mut value| {
-        value.set_sensitive(true);
-        value
-    })
-}
+/// What a `tcr_personal` source is configured with.
+pub type TcrPersonalSettings = Account;
 
 #[async_trait]
 impl Source for TcrPersonalSource {
@@ -142,10 +72,26 @@ impl Source for TcrPersonalSource {
     }
 
     fn wall_time(&self, at: Timestamp) -> WallTime {
-        wall_time(&self.exchange.zone, at)
+        wall_time(&self.api.exchange.zone, at)
     }
 
     async fn page(&self, request: PageRequest<'_>) -> Result<Page, SourceError> {
-        self.exchange.page(&|at: Timestamp| self.signed(request, at)).await
+        let parameters = LogParameters {
+            repo_name: request.repo,
+            offset: request.offset,
+            limit: request.limit.clamp(1, PAGE_LIMIT),
+            order: "desc",
+            order_by: "invoke_time",
+        };
+        let sign = self.api.signer("DescribeApplicationTriggerLogPersonal", &parameters)?;
+        self.api.exchange.page(&sign).await
+    }
+
+    async fn repositories(&self, request: ListingRequest) -> Result<Listing, SourceError> {
+        let ListingRequest { offset, limit } = request;
+        let parameters = ListParameters { offset, limit: limit.clamp(1, PAGE_LIMIT) };
+        let sign = self.api.signer("DescribeRepositoryOwnerPersonal", &parameters)?;
+        let read = |text: &str| decode_listing(text, OWNED);
+        Ok(self.api.exchange.ask(&sign, &read).await?.0)
     }
 }

@@ -10,7 +10,11 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::ports::{RepoStatus, SourceState, SourceStatus};
+use crate::ports::{
+    DiscoveryStatus, IntervalStatus, PushStatus, RepoStatus, SourceState, SourceStatus,
+};
+
+use super::schedule::{Intervals, Load};
 
 /// Repositories that fail are listed up to so many.
 const FAILING_LISTED: usize = 20;
@@ -22,9 +26,9 @@ pub struct SourceBoard(Arc<Mutex<Inner>>);
 #[derive(Debug)]
 struct Inner {
     kind: &'static str,
-    poll_every: Duration,
-    /// The time that one request for each repository takes.
-    round: Duration,
+    intervals: IntervalStatus,
+    discovery: Option<DiscoveryStatus>,
+    push: Option<PushStatus>,
     held: Option<SourceState>,
     error: Option<String>,
     skew_s: Option<i64>,
@@ -36,7 +40,10 @@ struct Inner {
     last_read: Option<Timestamp>,
     /// When any page of it was last got.
     last_page: Option<Timestamp>,
-    repos: Vec<RepoBoard>,
+    /// By place; those of which nothing is shown are places that are free.
+    repos: Vec<Option<RepoBoard>>,
+    /// How many there are.
+    count: usize,
 }
 
 #[derive(Debug)]
@@ -65,18 +72,29 @@ pub(super) struct Adds {
     pub(super) gaps: u64,
 }
 
-impl SourceBoard {
-    pub(super) fn new(kind: &'static str, poll_every: Duration, repos: &[Arc<str>]) -> Self {
-        let board = |name: &Arc<str>| RepoBoard {
-            name: name.clone(),
-            read_at: None,
-            interval: poll_every,
-            failing: None,
+impl Inner {
+    /// The interval at which the slowest repository is asked: as it is worked out, and as it was
+    /// measured, whichever is longer.
+    fn effective_interval(&self) -> Duration {
+        let IntervalStatus { busy, busy_s, idle_s, .. } = self.intervals;
+        let worked_out_s = match self.count {
+            0 => self.discovery.as_ref().map_or(busy_s, |discovery| discovery.every_s),
+            count if busy < count => idle_s,
+            _ => busy_s,
         };
+        let worked_out = Duration::try_from_secs_f64(worked_out_s).unwrap_or(Duration::MAX);
+        let measured = self.repos.iter().flatten().map(|repo| repo.interval).max();
+        worked_out.max(measured.unwrap_or_default())
+    }
+}
+
+impl SourceBoard {
+    pub(super) fn new(kind: &'static str) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             kind,
-            poll_every,
-            round: Duration::ZERO,
+            intervals: IntervalStatus::default(),
+            discovery: None,
+            push: None,
             held: None,
             error: None,
             skew_s: None,
@@ -86,7 +104,8 @@ impl SourceBoard {
             gaps: 0,
             last_read: None,
             last_page: None,
-            repos: repos.iter().map(board).collect(),
+            repos: Vec::new(),
+            count: 0,
         })))
     }
 
@@ -107,8 +126,55 @@ impl SourceBoard {
         self.with(|inner| inner.skew_s = Some(skew_s));
     }
 
-    pub(super) fn round(&self, round: Duration) {
-        self.with(|inner| inner.round = round);
+    /// A repository has that place from now on.
+    pub(super) fn seat(&self, repo: usize, name: Arc<str>, interval: Duration) {
+        let board = RepoBoard { name, read_at: None, interval, failing: None };
+        self.with(|inner| {
+            if inner.repos.len() <= repo {
+                inner.repos.resize_with(repo + 1, || None);
+            }
+            inner.count += usize::from(inner.repos[repo].replace(board).is_none());
+        });
+    }
+
+    /// The repository of a place is not read any more.
+    pub(super) fn unseat(&self, repo: usize) {
+        self.with(|inner| {
+            inner.count -= usize::from(inner.repos[repo].take().is_some());
+        });
+    }
+
+    /// The intervals that the budget allows now.
+    pub(super) fn load(&self, load: &Load) {
+        let Intervals { busy, idle } = load.intervals();
+        self.with(|inner| {
+            inner.intervals = IntervalStatus {
+                busy: load.busy,
+                busy_s: busy.as_secs_f64(),
+                idle_s: idle.as_secs_f64(),
+                requests_per_poll: load.requests_per_poll,
+            };
+        });
+    }
+
+    /// How the discovery stands now.
+    pub(super) fn discovery(&self, status: &DiscoveryStatus) {
+        self.with(|inner| {
+            if inner.discovery.as_ref() != Some(status) {
+                inner.discovery = Some(status.clone());
+            }
+        });
+    }
+
+    /// Changes what is shown of what the registry sends.
+    pub(super) fn push(&self, change: impl FnOnce(&mut PushStatus)) {
+        self.with(|inner| change(inner.push.get_or_insert_default()));
+    }
+
+    /// The interval at which the quickest of its repositories are asked.
+    pub(super) fn quickest(&self) -> Duration {
+        let seconds = self.with(|inner| inner.intervals.busy_s);
+        Duration::try_from_secs_f64(seconds).unwrap_or_default()
     }
 
     /// A repository was read.
@@ -116,8 +182,10 @@ impl SourceBoard {
         self.with(|inner| {
             inner.error = None;
             inner.last_read = Some(at);
-            inner.repos[repo].read_at = Some(at);
-            inner.repos[repo].failing = None;
+            if let Some(board) = &mut inner.repos[repo] {
+                board.read_at = Some(at);
+                board.failing = None;
+            }
         });
     }
 
@@ -127,14 +195,18 @@ impl SourceBoard {
     }
 
     pub(super) fn interval(&self, repo: usize, interval: Duration) {
-        self.with(|inner| inner.repos[repo].interval = interval);
+        self.with(|inner| {
+            if let Some(board) = &mut inner.repos[repo] {
+                board.interval = interval;
+            }
+        });
     }
 
     /// A repository could not be read; `refused` says that the registry refuses this one.
     pub(super) fn failed(&self, repo: usize, at: Timestamp, error: &str, refused: bool) {
         self.with(|inner| {
             inner.error = Some(error.to_owned());
-            let failing = &mut inner.repos[repo].failing;
+            let Some(RepoBoard { failing, .. }) = &mut inner.repos[repo] else { return };
             let since = failing.as_ref().map_or(at, |failing| failing.since);
             *failing = Some(Failing { since, error: error.to_owned(), refused });
         });
@@ -163,27 +235,34 @@ impl SourceBoard {
     /// What it shows now.
     pub fn read(&self) -> SourceStatus {
         self.with(|inner| {
+            let repos = || inner.repos.iter().flatten();
             let readable = |repo: &&RepoBoard| repo.failing.as_ref().is_none_or(|it| !it.refused);
-            let read_at =
-                inner.repos.iter().filter(readable).map(|repo| repo.read_at).min().flatten();
-            let measured = inner.repos.iter().map(|repo| repo.interval).max();
-            let effective = inner.poll_every.max(inner.round).max(measured.unwrap_or_default());
-            let read = read_at.is_some();
+            let read_at = match inner.count {
+                // There is nothing to read as long as nothing is found.
+                0 => inner.discovery.as_ref().and_then(|discovery| discovery.answered_at),
+                _ => repos().filter(readable).map(|repo| repo.read_at).min().flatten(),
+            };
+            let effective = inner.effective_interval();
+            let read_at = inner.push.map_or(read_at, |push| push.last_at);
+            let read = read_at.is_some() || inner.push.is_some();
             let state = match inner.held {
                 Some(state) => state,
                 None if read && inner.kind == "file" => SourceState::Done,
                 None if read => SourceState::Ok,
                 None => SourceState::Starting,
             };
-            let failing = inner.repos.iter().filter_map(|repo| {
+            let failing = repos().filter_map(|repo| {
                 let Failing { since, error, .. } = repo.failing.as_ref()?;
                 Some(RepoStatus { repo: repo.name.clone(), error: error.clone(), since: *since })
             });
             SourceStatus {
                 kind: inner.kind,
                 state,
-                repos: inner.repos.len(),
+                repos: inner.count,
                 effective_interval_s: effective.as_secs_f64(),
+                intervals: inner.intervals,
+                discovery: inner.discovery.clone(),
+                push: inner.push,
                 read_at,
                 last_error: inner.error.clone(),
                 skew_s: inner.skew_s,

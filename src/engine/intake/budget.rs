@@ -65,7 +65,13 @@ impl Budget {
         }
     }
 
-    fn reserve(&self) -> Instant {
+    /// When the next request may be made without waiting.
+    pub(super) fn free_at(&self) -> Instant {
+        self.with(|inner| inner.next)
+    }
+
+    /// Takes a request's instant, which the request is to wait for.
+    pub(super) fn reserve(&self) -> Instant {
         let now = Instant::now();
         self.with(|inner| {
             let at = inner.next.max(now.checked_sub(SLACK).unwrap_or(now));
@@ -91,10 +97,18 @@ impl Budget {
         });
     }
 
-    /// The time that so many requests take.
-    pub(super) fn time_for(&self, requests: usize) -> Duration {
+    /// Requests a second, as they are now.
+    pub(super) fn per_second(&self) -> f64 {
         let stretch = self.with(|inner| inner.stretch(Instant::now()));
-        let requests = u32::try_from(requests).unwrap_or(u32::MAX);
-        self.interval.saturating_mul(stretch).saturating_mul(requests)
+        1.0 / (self.interval.as_secs_f64() * f64::from(stretch))
+    }
+
+    /// Takes account of requests that were made without asking.
+    pub(super) fn charge(&self, requests: u32) {
+        let now = Instant::now();
+        self.with(|inner| {
+            let took = self.interval * inner.stretch(now);
+            inner.next = inner.next.max(now) + took.saturating_mul(requests);
+        });
     }
 }

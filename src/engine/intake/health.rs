@@ -22,6 +22,7 @@ use crate::{
 };
 
 use super::{
+    baselines::Baselines,
     board::{Adds, SourceBoard},
     poll::Polled,
 };
@@ -48,6 +49,8 @@ pub(super) struct Health {
     blind_after: Duration,
     started_at: Timestamp,
     blind: bool,
+    /// When it was last found that the source has no repositories to be read.
+    listed_at: Option<Timestamp>,
     /// Why the whole source is refused, where it is.
     refused: Option<SourceErrorKind>,
     /// The repositories that fail.
@@ -63,6 +66,7 @@ pub(super) struct Health {
     store_failing: bool,
     rejected_said: HashSet<usize>,
     rejected: Remembered,
+    baselines: Baselines,
 }
 
 struct Failing {
@@ -113,6 +117,7 @@ impl Health {
             blind_after,
             started_at,
             blind: false,
+            listed_at: None,
             refused: None,
             failing: HashMap::new(),
             many_said: false,
@@ -124,14 +129,20 @@ impl Health {
             store_failing: false,
             rejected_said: HashSet::new(),
             rejected: Remembered::default(),
+            baselines: Baselines::default(),
         }
     }
 
-    fn raise(&self, kind: AlarmKind, message: &str) {
+    /// The source's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn raise(&self, kind: AlarmKind, message: &str) {
         self.alarms.raise(kind, &self.name, message, self.clock.now());
     }
 
-    fn clear(&self, kind: AlarmKind) {
+    pub(super) fn clear(&self, kind: AlarmKind) {
         self.alarms.clear(kind, &self.name, self.clock.now());
     }
 
@@ -161,7 +172,21 @@ impl Health {
                 "the registry says that this API is deprecated: {said}"
             );
         }
+        if let Some(baseline) = polled.baseline {
+            self.baselines.note(repo, baseline);
+        }
         self.note_clock(index, polled);
+    }
+
+    /// Forgets a repository that is not read any more.
+    pub(super) fn forget(&mut self, index: usize) {
+        if self.gaps.remove(&index) && self.gaps.is_empty() {
+            self.clear(AlarmKind::Gap);
+        }
+        self.ahead.remove(&index);
+        self.judge_clock();
+        self.failing.remove(&index);
+        self.rejected_said.remove(&index);
     }
 
     /// Counts each row that could not be understood once, however often it is met.
@@ -247,6 +272,15 @@ impl Health {
         }
     }
 
+    /// The registry answered that there is nothing to be read, which is no blindness.
+    pub(super) fn nothing_to_read(&mut self) {
+        self.listed_at = Some(self.clock.now());
+        if self.refused.is_none() && std::mem::take(&mut self.blind) {
+            self.clear(AlarmKind::SourceBlind);
+            self.board.let_go();
+        }
+    }
+
     /// A repository could not be read.
     pub(super) fn failed(&mut self, index: usize, repo: &RepoKey, error: &SourceError) {
         let refused = error.kind == SourceErrorKind::Repository;
@@ -303,17 +337,26 @@ impl Health {
         self.judge_clock();
     }
 
-    /// Raises an alarm when nothing of the source could be read for too long. One that is refused
-    /// has its alarm, which says more. `walking` says that a long walk is under way: then its pages
-    /// count, since it ends nothing for a while.
-    pub(super) fn look_for_blindness(&mut self, walking: bool) {
+    /// Looks at what only time brings about.
+    pub(super) fn look_around(&mut self, walking: bool) {
+        self.baselines.sum_up(&self.name);
+        self.look_for_blindness(walking);
+    }
+
+    /// Raises an alarm when nothing of the source could be read for too long, which is at least
+    /// three of the intervals that it is read at. One that is refused has its alarm, which says
+    /// more. `walking` says that a long walk is under way: then its pages count, since it ends
+    /// nothing for a while.
+    fn look_for_blindness(&mut self, walking: bool) {
         if self.blind || self.refused.is_some() {
             return;
         }
         let now = self.clock.now();
         let (read, page) = self.board.last();
         let last = read.max(page.filter(|_| walking)).unwrap_or(self.started_at);
-        let Ok(after) = SignedDuration::try_from(self.blind_after) else { return };
+        let last = last.max(self.listed_at.unwrap_or(self.started_at));
+        let after = self.blind_after.max(self.board.quickest().saturating_mul(3));
+        let Ok(after) = SignedDuration::try_from(after) else { return };
         let since = now.duration_since(last);
         if since > after {
             self.blind = true;

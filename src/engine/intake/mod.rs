@@ -1,22 +1,29 @@
 //! Taking entries in: one loop for each source, which polls its repositories when they are due.
 //!
-//! `poll_every` is a floor: the budget of requests is shared by the repositories, and what comes of
-//! that is the effective interval that the status shows. A repository that fails slows itself only;
-//! a refusal of the whole source slows all of it to a probe. Failures are said when they begin and
-//! when they end, not at every poll.
+//! `poll_every` is a floor: the budget of requests is shared by the repositories (`schedule`), and
+//! what comes of that is the effective interval that the status shows. A repository that fails slows
+//! itself only; a refusal of the whole source slows all of it to a probe. Failures are said when
+//! they begin and when they end, not at every poll.
 //!
 //! Deliberately absent: what is new (`cursor`), what it leads to (`decider`).
 
+mod baselines;
 mod board;
 mod budget;
+mod discovery;
+mod finding;
 mod health;
+mod inbox;
+mod landing;
 mod places;
 mod poll;
+mod roster;
+mod schedule;
+mod survey;
 mod windows;
 
 use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -31,17 +38,33 @@ use crate::{
         cursor::{FirstRun, Settings as CursorSettings},
         decider::Decider,
     },
-    ports::{Clock, Cursor, Observer, RepoKey, Source, SourceError, SourceErrorKind, Store},
+    ports::{Clock, Cursor, Observer, RepoKey, Source, SourceError, Store, StoreError},
 };
 
 pub use board::SourceBoard;
+pub use discovery::DiscoverSettings;
+pub use finding::list_all;
+pub use inbox::{Inbox, InboxLoop};
+pub use roster::BUSY_FOR;
+pub use schedule::{Intervals, Load};
+pub use survey::MAX_REPOS;
+
 use budget::Budget;
+use discovery::{Answer, Discovery};
+use finding::Found;
 use health::Health;
+use landing::Refusal;
 use places::{Place, Places};
 use poll::{Job, PollError, Polled, Poller};
+use roster::{Roster, Standing};
+use schedule::{Next, Queue};
 
-/// Polls in hand at once, long walks apart.
-const POLLS_AT_ONCE: usize = 64;
+/// Polls in hand at once, long walks apart: what the budget can serve within a few seconds, so that
+/// one that can't wait does not stand behind many that can.
+const POLLS_AT_ONCE: std::ops::RangeInclusive<usize> = 8..=64;
+
+/// Seconds that the polls in hand are to keep the budget busy.
+const POLLS_AHEAD_S: f64 = 4.0;
 
 /// Fresh rows of one walk that are kept in memory.
 const FRESH_IN_MEMORY: usize = 2000;
@@ -49,29 +72,15 @@ const FRESH_IN_MEMORY: usize = 2000;
 /// How often blindness is looked for.
 const TICK: Duration = Duration::from_secs(5);
 
-/// The first wait of a repository that the registry refuses.
-const REPO_BACKOFF_MIN: Duration = Duration::from_secs(30);
-
-/// The longest that a repository waits that the registry refuses.
-const REPO_BACKOFF_MAX: Duration = Duration::from_secs(600);
-
-/// The longest that one waits that can't be read for now: when the registry is well again, nobody
-/// is to wait long for it.
-const PASSING_BACKOFF_MAX: Duration = Duration::from_secs(120);
-
-/// The longest that one waits whose rows the store did not take.
-const STORE_BACKOFF_MAX: Duration = Duration::from_secs(60);
-
-/// The first and the longest wait of a refused source.
-const SOURCE_BACKOFF: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(300));
-
 /// How a source is read.
 #[derive(Debug, Clone)]
 pub struct IntakeSettings {
     /// Its name.
     pub name: Arc<str>,
-    /// Its repositories, each once.
+    /// The repositories that the configuration names, each once.
     pub repos: Vec<Arc<str>>,
+    /// What is discovered beside them.
+    pub discover: Option<DiscoverSettings>,
     /// The floor of the interval between polls of one repository.
     pub poll_every: Duration,
     /// Requests a second, more than zero.
@@ -106,51 +115,31 @@ pub struct Intake {
     poller: Arc<Poller>,
     board: SourceBoard,
     health: Health,
-    repos: Vec<Repo>,
-    due: BinaryHeap<Reverse<(Instant, usize)>>,
+    roster: Roster,
+    queue: Queue,
+    discovery: Option<Discovery>,
     /// Repositories that wait for a place among the long walks, in the order in which they came.
     backlogs: VecDeque<usize>,
     flights: FuturesUnordered<BoxFuture<'static, Landed>>,
+    /// How many of the flights are polls.
+    polling: usize,
     refusal: Option<Refusal>,
     /// Polls that came before this say nothing of the interval: the source was refused then.
     restored_at: Option<Instant>,
     /// When a repository was last read.
     read_at: Option<Instant>,
+    /// Requests that a poll of a busy repository takes, in the mean.
+    requests_per_poll: f64,
 }
 
-/// A poll that ended, with its repository's index.
-type Landed = (usize, Polled, Result<(), PollError>);
-
-/// A repository of the source.
-struct Repo {
-    key: RepoKey,
-    cursor: Cursor,
-    /// When it was last asked for, each poll's first request.
-    asked_at: Option<Instant>,
-    /// Polls that failed since the last that did not.
-    failures: u32,
-    /// When it was last refused as the whole source would be, if it was not read since.
-    refused_at: Option<Instant>,
-}
-
-/// The whole source is refused: one repository at a time probes.
-struct Refusal {
-    /// The next probe is then.
-    probe_at: Instant,
-    /// How long after a probe the next is.
-    wait: Duration,
-    /// The repository that probes now.
-    probing: Option<usize>,
-}
-
-/// What a landed poll says of the whole source.
-enum Word {
-    /// It answers.
-    Answers,
-    /// It refuses us.
-    Refuses,
-    /// Nothing that is certain.
-    Nothing,
+/// What came of something that was under way.
+enum Landed {
+    /// A poll of a repository.
+    Poll(usize, Box<Polled>, Result<(), PollError>),
+    /// The registry was asked which repositories there are.
+    Listed(Result<Answer, SourceError>),
+    /// What an answer changes was put down.
+    PutDown(Found, Result<(), StoreError>),
 }
 
 impl Intake {
@@ -162,7 +151,7 @@ impl Intake {
             first_run: settings.first_run,
             max_fresh: FRESH_IN_MEMORY,
         };
-        let board = SourceBoard::new(source.kind(), settings.poll_every, &settings.repos);
+        let board = SourceBoard::new(source.kind());
         let health = Health::new(
             settings.name.clone(),
             world.alarms,
@@ -184,28 +173,29 @@ impl Intake {
             places: Places::default(),
             windows: windows::Windows::default(),
         });
-        let repo = |repo: &Arc<str>| Repo {
-            key: RepoKey { source: settings.name.clone(), repo: repo.clone() },
-            cursor: Cursor::default(),
-            asked_at: None,
-            failures: 0,
-            refused_at: None,
-        };
-        let repos: Vec<_> = settings.repos.iter().map(repo).collect();
-        Self {
+        let now = Instant::now();
+        let mut this = Self {
+            discovery: settings.discover.clone().map(|settings| Discovery::new(settings, now)),
             settings,
             store: world.store,
             poller,
             board,
             health,
-            repos,
-            due: BinaryHeap::new(),
+            roster: Roster::default(),
+            queue: Queue::default(),
             backlogs: VecDeque::new(),
             flights: FuturesUnordered::new(),
+            polling: 0,
             refusal: None,
             restored_at: None,
             read_at: None,
+            requests_per_poll: 1.0,
+        };
+        for repo in this.settings.repos.clone() {
+            this.seat(repo, Cursor::default(), Standing::Named);
         }
+        this.show();
+        this
     }
 
     /// Where it shows how it fares.
@@ -225,12 +215,18 @@ impl Intake {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
-                Some((index, polled, result)) = self.flights.next() => {
-                    self.landed(index, polled, result);
-                }
+                Some(landed) = self.flights.next() => self.landed(landed),
                 () = tokio::time::sleep_until(until) => {}
             }
-            self.health.look_for_blindness(self.poller.places.long_walks() > 0);
+            self.health.look_around(self.poller.places.long_walks() > 0);
+        }
+    }
+
+    fn landed(&mut self, landed: Landed) {
+        match landed {
+            Landed::Poll(index, polled, result) => self.poll_landed(index, *polled, result),
+            Landed::Listed(result) => self.listed(result),
+            Landed::PutDown(found, result) => self.put_down(&found, result),
         }
     }
 
@@ -245,203 +241,125 @@ impl Intake {
         };
         self.health.store_works();
         let mut cursors: HashMap<_, _> = cursors.into_iter().collect();
-        for repo in &mut self.repos {
-            repo.cursor = cursors.remove(&repo.key.repo).unwrap_or_default();
-        }
+        self.resume_discovery(&mut cursors);
         let now = Instant::now();
-        self.due.extend((0..self.repos.len()).map(|index| Reverse((now, index))));
+        let lately = self.poller.source.wall_time(self.poller.clock.now());
+        let lately = lately.minus_seconds(i64::try_from(BUSY_FOR.as_secs()).unwrap_or(i64::MAX));
+        for index in self.roster.indices().collect::<Vec<_>>() {
+            let repo = &self.roster.get(index).key.repo;
+            if let Some(cursor) = cursors.remove(repo) {
+                let recent = cursor.newest >= Some(lately);
+                self.roster.resume(index, cursor, recent, now);
+            }
+            self.queue.put(now, index);
+        }
+        self.show();
     }
 
-    /// Starts the polls that are due, and says when to look again.
+    /// Gives a repository a place; `None` where it has one.
+    fn seat(&mut self, repo: Arc<str>, cursor: Cursor, standing: Standing) -> Option<usize> {
+        let key = RepoKey { source: self.settings.name.clone(), repo: repo.clone() };
+        let index = self.roster.add(key, cursor, standing)?;
+        self.board.seat(index, repo, self.settings.poll_every);
+        Some(index)
+    }
+
+    /// What the budget has to serve now.
+    fn load(&self) -> Load {
+        Load {
+            repos: self.roster.len(),
+            busy: self.roster.busy(),
+            requests_per_poll: self.requests_per_poll,
+            per_second: self.poller.budget.per_second(),
+            poll_every: self.settings.poll_every,
+        }
+    }
+
+    /// Shows the intervals and the discovery as they are now.
+    fn show(&self) {
+        self.board.load(&self.load());
+        if let Some(discovery) = &self.discovery {
+            self.board.discovery(discovery.status());
+        }
+    }
+
+    /// Starts what is due, and says when to look again.
     fn start_due(&mut self) -> Instant {
         let now = Instant::now();
         let tick = now + TICK;
         if let Some(refusal) = &self.refusal {
             return self.probe(refusal.probe_at, now).min(tick);
         }
+        let discovers_at = self.start_discovery(now).unwrap_or(tick);
         while !self.backlogs.is_empty()
             && let Some(place) = self.poller.places.long()
             && let Some(index) = self.backlogs.pop_front()
         {
-            self.start(index, Some(place));
+            self.start(index, Some(place), None);
         }
         self.poller.places.queued(!self.backlogs.is_empty());
-        while self.flights.len() < POLLS_AT_ONCE + self.poller.places.long_walks() {
-            match self.due.peek() {
-                Some(&Reverse((at, index))) if at <= now => {
-                    self.due.pop();
-                    self.start(index, None);
-                }
-                Some(&Reverse((at, _))) => return at.min(tick),
-                None => return tick,
+        let most = self.polls_at_once() + self.poller.places.long_walks();
+        while self.polling < most {
+            match self.queue.next(now) {
+                Next::Poll(index) => self.start(index, None, None),
+                Next::Wait(at) => match self.start_early(now) {
+                    Some(soonest) => return at.min(tick).min(discovers_at).min(soonest),
+                    None => continue,
+                },
+                Next::Nothing => break,
             }
         }
-        tick
+        tick.min(discovers_at)
     }
 
-    /// Lets one repository find out whether the source still refuses us, when that is due. Says
-    /// when to look again.
-    fn probe(&mut self, probe_at: Instant, now: Instant) -> Instant {
+    /// Where nothing is due and the budget is short all the same, asks whoever is due next before
+    /// its time, so that nothing of the budget is wasted. Says when that may be, where it is not
+    /// now.
+    fn start_early(&mut self, now: Instant) -> Option<Instant> {
         let far = now + TICK;
-        let Some(refusal) = self.refusal.as_mut().filter(|refusal| refusal.probing.is_none())
+        let Some(index) = self.queue.peek() else { return Some(far) };
+        let repo = self.roster.get(index);
+        let floor =
+            repo.asked_at.filter(|_| repo.failures == 0 && repo.standing != Standing::LetGo);
+        let Some(floor) = floor.and_then(|asked| asked.checked_add(self.settings.poll_every))
         else {
-            return far;
+            return Some(far);
         };
-        if probe_at > now {
-            return probe_at;
+        let soonest = floor.max(self.poller.budget.free_at());
+        if soonest > now {
+            return Some(soonest);
         }
-        // None is due while all of them are still in hand.
-        let Some(Reverse((at, index))) = self.due.pop() else { return far };
-        if at > now {
-            self.due.push(Reverse((at, index)));
-            return at;
-        }
-        refusal.probing = Some(index);
-        self.start(index, None);
-        far
+        self.queue.pop();
+        let slot = self.poller.budget.reserve();
+        self.start(index, None, Some(slot));
+        None
     }
 
-    fn start(&mut self, index: usize, place: Option<Place>) {
-        let repo = &self.repos[index];
+    fn polls_at_once(&self) -> usize {
+        let ahead = self.poller.budget.per_second() * POLLS_AHEAD_S;
+        (ahead as usize).clamp(*POLLS_AT_ONCE.start(), *POLLS_AT_ONCE.end())
+    }
+
+    /// Polls a repository whose turn it is, unless it was let go meanwhile.
+    fn start(&mut self, index: usize, place: Option<Place>, slot: Option<Instant>) {
+        let repo = self.roster.get_mut(index);
+        if repo.standing == Standing::LetGo {
+            return self.roster.vacate(index);
+        }
+        repo.polling = true;
         let job = Job {
             repo: repo.key.clone(),
             cursor: repo.cursor.clone(),
             place,
+            slot,
             failing: repo.failures > 0,
         };
+        self.polling += 1;
         let poller = self.poller.clone();
         let poll = async move {
             let (polled, result) = poller.poll(job).await;
-            (index, polled, result)
+            Landed::Poll(index, Box::new(polled), result)
         };
         self.flights.push(poll.boxed());
     }
-
-    /// Takes note of a poll that ended, and sets the repository's next.
-    fn landed(&mut self, index: usize, mut polled: Polled, result: Result<(), PollError>) {
-        self.health.note(index, &self.repos[index].key, &polled);
-        self.board.round(self.poller.budget.time_for(self.repos.len()));
-        self.note_interval(index, &polled);
-        if let Some(cursor) = polled.cursor.take() {
-            self.repos[index].cursor = cursor;
-            self.health.store_works();
-        }
-        let (word, wait) = self.judge(index, &polled, result);
-        self.take_word(index, &word);
-        let now = Instant::now();
-        let Some(wait) = wait else {
-            if self.refusal.is_none() {
-                self.backlogs.push_back(index);
-                self.poller.places.queued(true);
-            } else {
-                self.due.push(Reverse((now, index)));
-            }
-            return;
-        };
-        let asked = polled.asked_at.unwrap_or(now);
-        let next = asked.checked_add(wait).unwrap_or(now + REPO_BACKOFF_MAX);
-        self.due.push(Reverse((next.max(now), index)));
-    }
-
-    /// Measures the interval that a repository is really polled at.
-    fn note_interval(&mut self, index: usize, polled: &Polled) {
-        let repo = &mut self.repos[index];
-        let Some(asked) = polled.asked_at else { return };
-        if let Some(before) = repo.asked_at.replace(asked)
-            && repo.failures == 0
-            && self.restored_at.is_none_or(|restored| before >= restored)
-        {
-            self.board.interval(index, asked - before);
-        }
-    }
-
-    /// What a poll's end says of the source, and how long the repository waits from when it was
-    /// asked for; `None` when it is to wait for a place among the long walks.
-    fn judge(
-        &mut self,
-        index: usize,
-        polled: &Polled,
-        result: Result<(), PollError>,
-    ) -> (Word, Option<Duration>) {
-        let repo = &mut self.repos[index];
-        // What is refused again although others were read meanwhile is this repository alone, such
-        // as one that the account may not see: the source would be refused and well again in turns.
-        let refused =
-            matches!(&result, Err(PollError::Source(error)) if error.kind.is_source_wide());
-        let alone = refused && repo.refused_at.is_some_and(|at| self.read_at > Some(at));
-        let answered = if polled.pages > 0 { Word::Answers } else { Word::Nothing };
-        match result {
-            Ok(()) => {
-                repo.failures = 0;
-                repo.refused_at = None;
-                self.read_at = Some(Instant::now());
-                self.health.read(index, &repo.key);
-                (answered, Some(self.settings.poll_every))
-            }
-            Err(PollError::Backlog) => (answered, None),
-            Err(PollError::Store(error)) => {
-                repo.failures = repo.failures.saturating_add(1);
-                self.health.store_failed(&error);
-                (answered, Some(doubled(TICK, repo.failures, STORE_BACKOFF_MAX)))
-            }
-            Err(PollError::Source(error)) if error.kind.is_source_wide() && !alone => {
-                repo.refused_at = Some(Instant::now());
-                self.health.refused(&error);
-                (Word::Refuses, Some(self.settings.poll_every))
-            }
-            Err(PollError::Source(mut error)) => {
-                if alone {
-                    error.kind = SourceErrorKind::Repository;
-                }
-                repo.failures = repo.failures.saturating_add(1);
-                self.health.failed(index, &repo.key, &error);
-                let wait = backoff(&error, repo.failures, self.settings.poll_every);
-                (Word::Nothing, Some(wait))
-            }
-        }
-    }
-
-    /// Slows the source down, or lets it go at full speed again. While it is refused only a probe
-    /// is believed: other polls were under way before, and say nothing of the present.
-    fn take_word(&mut self, index: usize, word: &Word) {
-        let now = Instant::now();
-        let (first, most) = SOURCE_BACKOFF;
-        let Some(refusal) = &mut self.refusal else {
-            if matches!(word, Word::Refuses) {
-                let refusal = Refusal { probe_at: now + first, wait: first, probing: None };
-                self.refusal = Some(refusal);
-                self.due.extend(self.backlogs.drain(..).map(|index| Reverse((now, index))));
-            }
-            return;
-        };
-        if refusal.probing.take_if(|probing| *probing == index).is_none() {
-            return;
-        }
-        match word {
-            Word::Answers => {
-                self.refusal = None;
-                self.restored_at = Some(now);
-                self.health.accepted();
-            }
-            Word::Refuses => {
-                refusal.wait = (refusal.wait * 2).min(most);
-                refusal.probe_at = now + refusal.wait;
-            }
-            Word::Nothing => refusal.probe_at = now + refusal.wait,
-        }
-    }
-}
-
-/// How long a repository waits after so many failures, at least one.
-fn backoff(error: &SourceError, failures: u32, poll_every: Duration) -> Duration {
-    let (base, most) = match error.kind {
-        SourceErrorKind::Repository => (poll_every.max(REPO_BACKOFF_MIN), REPO_BACKOFF_MAX),
-        _ => (poll_every, PASSING_BACKOFF_MAX),
-    };
-    doubled(base, failures, most).max(error.retry_after.unwrap_or_default())
-}
-
-/// `base`, doubled at each failure after the first, up to `most` or `base`.
-fn doubled(base: Duration, failures: u32, most: Duration) -> Duration {
-    base.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(most.max(base))
 }

@@ -7,12 +7,14 @@ use std::{sync::Arc, time::Duration};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::{
     domain::entry::FieldHasher,
     engine::{
-        cursor::{Closed, Counts, Moment, Settings as CursorSettings, Walk, Window, unchanged},
+        cursor::{
+            Closed, Counts, FirstRun, Moment, Settings as CursorSettings, Walk, Window, unchanged,
+        },
         decider::{Decider, Taken},
     },
     ports::{
@@ -29,7 +31,7 @@ use super::{
 };
 
 /// A walk of more pages than this is a long one.
-const SHORT_PAGES: u32 = 8;
+pub(super) const SHORT_PAGES: u32 = 8;
 
 /// Sealed rows that are decided in one commit.
 const DRAIN_ROWS: usize = 1000;
@@ -62,6 +64,8 @@ pub(super) struct Job {
     pub(super) cursor: Cursor,
     /// Its place, where it was queued for one of the long ones.
     pub(super) place: Option<Place>,
+    /// The instant of its first request, where it was taken for it already.
+    pub(super) slot: Option<Instant>,
     /// The repository failed the last time.
     pub(super) failing: bool,
 }
@@ -69,6 +73,8 @@ pub(super) struct Job {
 /// What a poll came to; only what was committed counts as fresh, rejected or a gap.
 #[derive(Debug, Default)]
 pub(super) struct Polled {
+    /// The instant that was taken for the first request, until it is made.
+    slot: Option<Instant>,
     pub(super) cursor: Option<Cursor>,
     /// When its first page was asked for.
     pub(super) asked_at: Option<Instant>,
@@ -84,6 +90,17 @@ pub(super) struct Polled {
     /// The newest row's instant, as the configured zone has it.
     pub(super) newest: Option<Timestamp>,
     pub(super) deprecated: Option<String>,
+    /// What the first contact came to.
+    pub(super) baseline: Option<Baseline>,
+}
+
+/// What a first contact came to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Baseline {
+    /// Rows that are known from now on and no entries.
+    pub(super) history: u64,
+    /// Rows that became entries.
+    pub(super) fresh: u64,
 }
 
 /// Why a poll failed.
@@ -110,7 +127,7 @@ impl From<StoreError> for PollError {
 impl Poller {
     /// Polls a repository. What was committed lasts even where it fails later.
     pub(super) async fn poll(&self, job: Job) -> (Polled, Result<(), PollError>) {
-        let mut polled = Polled::default();
+        let mut polled = Polled { slot: job.slot, ..Polled::default() };
         let result = self.try_poll(job, &mut polled).await;
         let (requests, fresh) = (polled.requests, polled.fresh);
         self.observer.observe(Event::Poll { source: &self.name, requests, fresh });
@@ -118,7 +135,7 @@ impl Poller {
     }
 
     async fn try_poll(&self, job: Job, polled: &mut Polled) -> Result<(), PollError> {
-        let Job { repo, mut cursor, place, failing } = job;
+        let Job { repo, mut cursor, place, failing, .. } = job;
         if cursor.sealed {
             // A backlog was sealed and not wholly decided, in this life or an earlier one.
             cursor = self.drain(&repo, cursor, polled).await?;
@@ -140,7 +157,7 @@ impl Poller {
             None => Window::new(self.store.window(&repo).await?),
         };
         let moment = Moment { now, wall: self.source.wall_time(now) };
-        let walk = Walk::new(self.cursor_settings, repo.clone(), cursor, window, moment);
+        let walk = Walk::new(self.settings_for(&cursor), repo.clone(), cursor, window, moment);
         let (closed, mut window) = self.walk(&repo, walk, first, &mut place, polled).await?;
         if !place.is_long() {
             // What is left asks nothing of the registry.
@@ -154,6 +171,13 @@ impl Poller {
             self.windows.put(&repo.repo, window);
         }
         Ok(())
+    }
+
+    /// How a repository is walked: one that was discovered after the first contact has news since
+    /// then, whatever becomes of the history of others.
+    fn settings_for(&self, cursor: &Cursor) -> CursorSettings {
+        let first_run = cursor.since.map_or(self.cursor_settings.first_run, FirstRun::Since);
+        CursorSettings { first_run, ..self.cursor_settings }
     }
 
     /// Walks to the end, staging what is more than memory is to hold.
@@ -230,7 +254,10 @@ impl Poller {
         offset: u64,
         polled: &mut Polled,
     ) -> Result<Page, SourceError> {
-        self.budget.take().await;
+        match polled.slot.take() {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => self.budget.take().await,
+        }
         let begun = Instant::now();
         polled.asked_at.get_or_insert(begun);
         polled.requests += 1;
@@ -241,6 +268,8 @@ impl Poller {
         match &result {
             Ok(page) => {
                 polled.pages += 1;
+                polled.requests += page.extra_requests;
+                self.budget.charge(page.extra_requests);
                 polled.skew_s = page.skew_s.or(polled.skew_s);
                 if polled.deprecated.is_none() {
                     polled.deprecated.clone_from(&page.deprecated);
@@ -282,6 +311,8 @@ impl Poller {
         polled.cursor = Some(cursor.clone());
         polled.rejected = digests;
         polled.gap = counts.gap;
+        polled.baseline =
+            counts.baseline.then_some(Baseline { history: counts.history, fresh: counts.fresh });
         self.tell(repo, &counts);
         if sealed {
             self.drain(repo, cursor, polled).await?;
@@ -291,13 +322,6 @@ impl Poller {
 
     /// Says what of a closed walk a person may want to know.
     fn tell(&self, repo: &RepoKey, counts: &Counts) {
-        if counts.baseline {
-            info!(
-                source.name = %repo.source, repo.name = %repo.repo,
-                history = counts.history, fresh = counts.fresh, requests = counts.requests,
-                "read the log for the first time"
-            );
-        }
         if counts.gap {
             self.observer.observe(Event::Gap { source: &self.name });
             warn!(

@@ -25,7 +25,9 @@ receivers:
 /// The variables that the documents name.
 fn documented(name: &str) -> Option<String> {
     let value = match name {
-        "TENCENTCLOUD_SECRET_ID" | "TENCENTCLOUD_SECRET_KEY" => "from-the-environment",
+        "TENCENTCLOUD_SECRET_ID" | "TENCENTCLOUD_SECRET_KEY" | "PUSH_SECRET" => {
+            "from-the-environment"
+        }
         "WECOM_KEY" => "693axxx6-7aoc-4bc4-97a0-0ec2sifa5aaa",
         "SLACK_URL" => "https://hooks.slack.com/services/T1/B1/x",
         "SLACK_TOKEN" => "xoxb-1-2-x",

@@ -3,7 +3,9 @@
 
 mod backlog;
 mod deciding;
+mod discovery;
 mod failing;
+mod fairness;
 mod refused;
 mod scene;
 mod schedule;

@@ -15,19 +15,20 @@ use triggerbell::{
     domain::{
         clause::Clause,
         entry::{Row, WallTime},
+        expression::Glob,
         rule::{DEFAULT_BY, Mode, Notify, Origin, Rule, RuleSet, Severity},
     },
     engine::{
         alarm::Alarms,
         cursor::FirstRun,
         decider::{Decider, DeciderWorld, Policy},
-        intake::{Intake, IntakeSettings, IntakeWorld, SourceBoard},
+        intake::{DiscoverSettings, Intake, IntakeSettings, IntakeWorld, SourceBoard},
         wake::Wakes,
     },
     ports::{
-        AlarmKind, Clock, Event, Observer, Page, PageRequest, Part, Payload, PayloadFormat,
-        Rejected, RenderError, RenderRequest, Renderer, Source, SourceError, SourceErrorKind,
-        SourceStatus,
+        AlarmKind, Clock, Event, Listed, Listing, ListingRequest, Observer, Page, PageRequest,
+        Part, Payload, PayloadFormat, Rejected, RenderError, RenderRequest, Renderer, Source,
+        SourceError, SourceErrorKind, SourceStatus,
     },
 };
 
@@ -72,6 +73,12 @@ pub(super) struct Registry {
     logs: Mutex<BTreeMap<String, Vec<Row>>>,
     script: Mutex<Script>,
     touch: Mutex<Touch>,
+    /// The repositories that it lists, where that is not all that have a log.
+    listed: Mutex<Option<Vec<String>>>,
+    /// What it says instead of a list.
+    unlisted: Mutex<Option<SourceError>>,
+    partial: std::sync::atomic::AtomicBool,
+    lists_asked: std::sync::atomic::AtomicUsize,
     asked: Mutex<Vec<Asked>>,
     asked_before: Mutex<BTreeMap<String, usize>>,
 }
@@ -85,6 +92,10 @@ impl Registry {
             logs: Mutex::default(),
             script: Mutex::new(Box::new(|_, _| None)),
             touch: Mutex::new(Box::new(|_, _| {})),
+            listed: Mutex::default(),
+            unlisted: Mutex::default(),
+            partial: false.into(),
+            lists_asked: 0.into(),
             asked: Mutex::default(),
             asked_before: Mutex::default(),
         })
@@ -133,6 +144,27 @@ impl Registry {
 
     pub(super) fn touches(&self, touch: impl Fn(&Asked, &mut Page) + Send + Sync + 'static) {
         *self.touch.lock().unwrap() = Box::new(touch);
+    }
+
+    /// From now on the registry lists these.
+    pub(super) fn lists(&self, repos: impl IntoIterator<Item = String>) {
+        *self.listed.lock().unwrap() = Some(repos.into_iter().collect());
+        *self.unlisted.lock().unwrap() = None;
+    }
+
+    /// From now on it says this instead of a list.
+    pub(super) fn lists_not(&self, error: SourceError) {
+        *self.unlisted.lock().unwrap() = Some(error);
+    }
+
+    /// The account sees only some.
+    pub(super) fn lists_some_only(&self) {
+        self.partial.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// How many pages of lists were asked for.
+    pub(super) fn lists_asked(&self) -> usize {
+        self.lists_asked.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     pub(super) fn asked(&self) -> Vec<Asked> {
@@ -199,6 +231,29 @@ impl Source for Registry {
         let mut page = self.answer(&asked, request.limit);
         self.touch.lock().unwrap()(&asked, &mut page);
         Ok(page)
+    }
+
+    async fn repositories(&self, request: ListingRequest) -> Result<Listing, SourceError> {
+        self.lists_asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let latency = *self.latency.lock().unwrap();
+        tokio::time::sleep(latency).await;
+        if let Some(error) = self.unlisted.lock().unwrap().clone() {
+            return Err(error);
+        }
+        let all = match &*self.listed.lock().unwrap() {
+            Some(listed) => listed.clone(),
+            None => self.logs.lock().unwrap().keys().cloned().collect(),
+        };
+        let skip = usize::try_from(request.offset).unwrap();
+        let page = all.iter().skip(skip).take(request.limit as usize);
+        let items: Vec<_> =
+            page.map(|repo| Listed { repo: repo.as_str().into(), mark: None }).collect();
+        let len = u32::try_from(items.len()).unwrap();
+        Ok(Listing { items, len, total: Some(all.len() as u64), partial: None })
+    }
+
+    async fn sees_some_only(&self) -> Result<Option<bool>, SourceError> {
+        Ok(Some(self.partial.load(std::sync::atomic::Ordering::SeqCst)))
     }
 }
 
@@ -294,6 +349,7 @@ pub(super) struct Setting {
     pub(super) first_run: FirstRun,
     pub(super) kind: &'static str,
     pub(super) rules: Vec<Rule>,
+    pub(super) discover: Option<DiscoverSettings>,
 }
 
 impl Default for Setting {
@@ -305,6 +361,7 @@ impl Default for Setting {
             first_run: FirstRun::All,
             kind: "ccr",
             rules: vec![everything(None)],
+            discover: None,
         }
     }
 }
@@ -326,6 +383,17 @@ struct Running {
     board: SourceBoard,
     cancel: CancellationToken,
     task: tokio::task::JoinHandle<()>,
+}
+
+/// What is discovered: everything under `shop` but what is thrown away.
+pub(super) fn discovering(every: Duration) -> Setting {
+    let glob = |text| Glob::new(text).unwrap();
+    let discover = DiscoverSettings {
+        include: vec![glob("shop/*")],
+        exclude: vec![glob("shop/tmp-*")],
+        every,
+    };
+    Setting { repos: 0, discover: Some(discover), ..Setting::default() }
 }
 
 pub(super) fn name(index: usize) -> String {
@@ -372,6 +440,7 @@ impl Scene {
         let settings = IntakeSettings {
             name: "shop".into(),
             repos: (0..self.setting.repos).map(|index| name(index).into()).collect(),
+            discover: self.setting.discover.clone(),
             poll_every: self.setting.poll_every,
             requests_per_second: self.setting.requests_per_second,
             first_run: self.setting.first_run,

@@ -1,8 +1,10 @@
 //! The service as a process: from the stand-in registry to receivers, on good days and on bad ones.
 
 mod chats;
+mod discovered;
 mod flood;
 mod killed;
+mod pushed;
 mod receivers;
 mod registry;
 mod secrets;

@@ -3,11 +3,15 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod enterprise;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod file;
 #[cfg(test)]
 mod generations;
+#[cfg(test)]
+mod listing;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]

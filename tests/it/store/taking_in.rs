@@ -50,6 +50,8 @@ async fn a_cursor_and_its_window_last() {
         walked_at: Some(at(3)),
         doubts: vec![doubt],
         sealed: false,
+        since: Some(WallTime(5)),
+        gone_at: Some(at(9)),
     };
     let mut step = moved(cursor.clone());
     step.known = vec![known(5, 1, 1, 1), known(7, 2, 2, 3)];

@@ -94,6 +94,8 @@ impl Walk {
             },
             doubts,
             sealed: self.staged,
+            since: None,
+            gone_at: None,
         }
     }
 }
