@@ -15,9 +15,11 @@ use jiff::Timestamp;
 use triggerbell::domain::{
     cel::Compiler,
     clause::{Clause, Test},
+    decision::{Input, State, StateChange, decide},
     entry::{Entry, EntryId, Row, WallTime},
     expression::Expressions,
     field::Field,
+    quiet::{Grouping, Quiet},
     rule::{DEFAULT_BY, Mode, Notify, Origin, Rule, RuleSet, Scratch, Severity},
     verdict::Truth,
 };
@@ -48,6 +50,8 @@ fn main() -> Result<(), Failure> {
         measure("mix, in cel", 1_000, mixed_in_cel, &entries)?,
         measure("mix, and cel that is interpreted", 1_000, mixed_and_interpreted, &entries)?,
     ];
+    results.push(measure_deciding(&entries)?);
+    results.push(measure_quiet_memory()?);
     results.push(measure_naively(&entries)?);
     if let Some(path) = json {
         std::fs::write(path, serde_json::to_string_pretty(&results)?)?;
@@ -83,6 +87,92 @@ fn measure(
     let per_second = taken as f64 / start.elapsed().as_secs_f64();
     let resident = resident_bytes()?.saturating_sub(resident_before);
     Ok(report(name, count, per_second, compile, resident, matches as f64 / taken as f64))
+}
+
+/// Decides the mix with `notify: change` and a success now and then, and takes the changes of the
+/// state every so many entries, as a commit does.
+fn measure_deciding(entries: &[Entry]) -> Result<serde_json::Value, Failure> {
+    let resident_before = resident_bytes()?;
+    let start = Instant::now();
+    let rules = changing(&rule_set(1_000, mixed_rules)?);
+    let compile = start.elapsed();
+    let mut entries = entries.to_vec();
+    for (index, entry) in entries.iter_mut().enumerate() {
+        entry.row.return_code = Some(i64::from(index % 10 == 0));
+        entry.row.time = Timestamp::from_second(index as i64 / 100)?;
+    }
+    let (mut state, mut matches, mut taken) = (State::default(), 0, 0);
+    let start = Instant::now();
+    'rounds: loop {
+        for chunk in entries.chunks(500) {
+            for entry in chunk {
+                let now = entry.row.time;
+                let effects = decide(&rules, &mut state, Input::Entry(black_box(entry)), now);
+                matches += effects.matched.len();
+                black_box(&effects);
+            }
+            black_box(state.take_changes());
+            taken += chunk.len();
+            if start.elapsed() >= AT_LEAST {
+                break 'rounds;
+            }
+        }
+    }
+    let per_second = taken as f64 / start.elapsed().as_secs_f64();
+    let resident = resident_bytes()?.saturating_sub(resident_before);
+    let each = matches as f64 / taken as f64;
+    Ok(report("deciding, notify: change", 1_000, per_second, compile, resident, each))
+}
+
+/// What 10,000 open incidents and 1,000 open groups cost, and how long they take to be read again:
+/// `compile_ms` is that, and `entries_per_s` how many ticks a second with nothing due.
+fn measure_quiet_memory() -> Result<serde_json::Value, Failure> {
+    let mut rules: Vec<Rule> =
+        changing(&rule_set(1, |_, _| Ok(Clause::All(Vec::new())))?).rules().to_vec();
+    rules[0].quiet.group =
+        Some(Grouping { by: vec![Field::Namespace], wait: Duration::from_secs(3600), max: 50 });
+    let rules = RuleSet::new(rules);
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut records = Vec::new();
+    {
+        let mut state = State::default();
+        for index in 0..10_000 {
+            let mut entry = entry(&mut random, format!("v{index}"));
+            entry.row.service = Some(format!("service-{index}").into());
+            entry.row.namespace = Some(format!("namespace-{}", index % 1_000).into());
+            decide(&rules, &mut state, Input::Entry(&entry), Timestamp::UNIX_EPOCH);
+        }
+        for change in state.take_changes() {
+            if let StateChange::Put { name, record } = change {
+                records.push((name, record));
+            }
+        }
+    }
+    let resident_before = resident_bytes()?;
+    let start = Instant::now();
+    let mut state = State::from_records(records.iter().cloned(), &|_| None);
+    decide(&rules, &mut state, Input::Tick, Timestamp::UNIX_EPOCH);
+    let read = start.elapsed();
+    let resident = resident_bytes()?.saturating_sub(resident_before);
+    let (mut ticks, start) = (0_u64, Instant::now());
+    while start.elapsed() < AT_LEAST {
+        for _ in 0..1_000 {
+            black_box(decide(&rules, &mut state, Input::Tick, Timestamp::UNIX_EPOCH));
+        }
+        ticks += 1_000;
+    }
+    let per_second = ticks as f64 / start.elapsed().as_secs_f64();
+    Ok(report("10,000 incidents, 1,000 groups", 1, per_second, read, resident, 0.0))
+}
+
+/// The same rules with `notify: change`.
+fn changing(rules: &RuleSet) -> RuleSet {
+    let changed = rules.rules().iter().map(|rule| Rule {
+        notify: Notify::Change,
+        // Successes match as well, so that recovering costs what it costs.
+        ..rule.clone()
+    });
+    RuleSet::new(changed.collect())
 }
 
 /// The same work said naively, for scale.
@@ -146,6 +236,7 @@ fn rule_set(
                 template: None,
                 notify: Notify::Every,
                 by: DEFAULT_BY.to_vec(),
+                quiet: Quiet::default(),
                 stop: false,
                 mode: Mode::Live,
                 origin: Origin::default(),

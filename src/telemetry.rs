@@ -4,7 +4,11 @@
 //! which a test holds against [`Metrics::encode`]. Deliberately absent: anything that a decision
 //! depends on.
 
-use std::{io, sync::atomic::AtomicU64};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -43,6 +47,8 @@ pub struct Metrics {
     commit_seconds: Histogram,
     commit_requests: Counter,
     alarms: Family<AlarmLabels, Gauge>,
+    incidents: Family<RuleLabels, Gauge>,
+    groups: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -129,6 +135,8 @@ impl Metrics {
             commit_seconds: Seconds.new_metric(),
             commit_requests: Counter::default(),
             alarms: Family::default(),
+            incidents: Family::default(),
+            groups: Gauge::default(),
         };
         this.register_source_metrics();
         this.register_delivery_metrics();
@@ -165,6 +173,12 @@ impl Metrics {
         );
         registry.register("rule_matches", "Entries that a rule matched", self.matched.clone());
         registry.register("alarms", "Alarms that fire now", self.alarms.clone());
+        registry.register("incidents", "Incidents that are open", self.incidents.clone());
+        registry.register(
+            "groups_open",
+            "Groups that wait to become a message",
+            self.groups.clone(),
+        );
     }
 
     fn register_delivery_metrics(&mut self) {
@@ -213,6 +227,16 @@ impl Metrics {
             "Writes that commits carried; several share one commit",
             self.commit_requests.clone(),
         );
+    }
+
+    /// Notes how many incidents of each rule and how many groups are open now.
+    pub fn note_quiet(&self, firing: &BTreeMap<Arc<str>, u64>, groups: u64) {
+        self.incidents.clear();
+        for (rule, &count) in firing {
+            let labels = RuleLabels { rule: rule.to_string() };
+            self.incidents.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
     }
 
     /// Everything in the text format that Prometheus reads, `outbox` being how the outbox stands at

@@ -50,6 +50,9 @@ pub(crate) struct EntriesAsked {
     repo: Option<String>,
 }
 
+/// The most messages of an entry that an explanation tells of.
+const EXPLAINED: usize = 100;
+
 /// Entries, newest first.
 #[utoipa::path(
     get,
@@ -88,7 +91,8 @@ pub(crate) async fn show(
     Ok(Json(json))
 }
 
-/// What the rules in force say of an entry, clause by clause.
+/// What the rules in force say of an entry, clause by clause, and what became of the messages that
+/// it caused, or what held them.
 #[utoipa::path(
     get,
     path = "/entries/{id}/explain",
@@ -102,7 +106,18 @@ pub(crate) async fn explain(
     Named(id): Named<EntryId>,
 ) -> Result<Json<Value>, Problem> {
     let found = shared.store.entry(id).await?.ok_or_else(not_found)?;
-    Ok(Json(shared.control.explain(&found.entry)))
+    let mut json = shared.control.explain(&found.entry);
+    let mut messages = Vec::new();
+    for &id in found.notifications.iter().take(EXPLAINED) {
+        if let Some((message, ..)) = shared.store.notification(id).await? {
+            messages.push(json!({
+                "id": id, "rule": message.rule, "receiver": message.receiver,
+                "reason": message.reason, "state": message.state, "held_by": message.held_by,
+            }));
+        }
+    }
+    json["notifications"] = messages.into();
+    Ok(Json(json))
 }
 
 /// Rows that could not be understood, as they came.

@@ -10,6 +10,7 @@ mod ingest;
 mod notifications;
 mod openapi;
 mod problem;
+mod quiet;
 mod schema;
 mod serve;
 mod view;
@@ -69,6 +70,9 @@ pub fn router(
         .routes(routes!(notifications::show))
         .routes(routes!(notifications::retry))
         .routes(routes!(health::rules))
+        .routes(routes!(quiet::incidents))
+        .routes(routes!(quiet::list, quiet::wish))
+        .routes(routes!(quiet::end))
         .routes(routes!(entries::rejected))
         .routes(routes!(openapi::show))
         .split_for_parts();

@@ -53,6 +53,7 @@ pub(crate) fn empty() -> OpenApi {
     document.tags = Some(vec![
         tag("entries", "What was taken in from the trigger log"),
         tag("notifications", "What is or was sent, and how it fares"),
+        tag("quiet", "What fails now, and what people want left untold"),
         tag("service", "What the service says of itself"),
     ]);
     document

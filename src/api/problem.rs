@@ -88,6 +88,7 @@ impl From<ControlError> for Problem {
     fn from(error: ControlError) -> Self {
         match error {
             ControlError::NotFound => Self::new(StatusCode::NOT_FOUND, error.to_string()),
+            ControlError::Invalid(detail) => Self::new(StatusCode::BAD_REQUEST, detail),
             ControlError::Conflict(detail) => Self::new(StatusCode::CONFLICT, detail),
             ControlError::Store(error) => error.into(),
         }

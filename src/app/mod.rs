@@ -4,6 +4,7 @@
 //! Deliberately absent: decisions, and anything global; two Apps live in one process.
 
 mod service;
+mod silences;
 
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -32,6 +33,7 @@ use crate::{
         teller::AlarmTeller,
         upkeep::{RetentionSettings, Upkeep},
         wake::Wakes,
+        watch::Watch,
     },
     ports::{Clock, Control, Notifier, PushSource, Source, Store, StoreError},
     telemetry::Metrics,
@@ -77,6 +79,7 @@ pub struct App {
     lanes: Vec<Lane>,
     upkeep: Upkeep,
     teller: AlarmTeller,
+    watch: Watch,
     control: Arc<dyn Control>,
     /// Held to the end, so that the file is let go after everything else.
     store: Arc<SqliteStore>,
@@ -110,7 +113,8 @@ impl App {
 
         let alarms = Alarms::new(metrics.clone());
         let wakes = Wakes::new(names);
-        let policy = Policy::new(config.rules, renderer);
+        let matchers = Arc::new(|text: &str| config::matchers(text).ok());
+        let policy = Policy::new(config.rules, renderer).reading(matchers);
         let decider_world = DeciderWorld {
             store: store.clone(),
             clock: clock.clone(),
@@ -185,6 +189,8 @@ impl App {
             wakes: wakes.clone(),
         };
 
+        let watch = Watch::new(decider.clone(), source_boards.clone());
+
         let listen = config.api.listen;
         let listener =
             TcpListener::bind(listen).await.map_err(|error| StartError::Listen(listen, error))?;
@@ -220,6 +226,7 @@ impl App {
             lanes,
             upkeep,
             teller,
+            watch,
             control,
             store: sqlite,
             addr,
@@ -252,6 +259,7 @@ impl App {
         }
         loops.spawn(self.upkeep.run(cancel.clone()));
         loops.spawn(self.teller.run(cancel.clone()));
+        loops.spawn(self.watch.run(cancel.clone()));
         loops.spawn(api::serve(self.listener, self.router, cancel.clone()));
         info!("started: the API and the status page are at http://{}/", self.addr);
         let mut result = Ok(());

@@ -9,18 +9,23 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     domain::{
+        decision::{OpenIncident, State},
         entry::Entry,
+        memory::Subject,
         notification::{NotificationId, NotificationState},
     },
     engine::{
         alarm::Alarms, board::LaneBoards, decider::Decider, intake::SourceBoard, wake::Wakes,
     },
     ports::{
-        Clock, Control, ControlError, LaneStatus, OutboxCount, Readiness, RuleStatus, SourceStatus,
-        Status, Store, StoreError,
+        Clock, Control, ControlError, IncidentStatus, LaneStatus, OutboxCount, Readiness,
+        RuleStatus, SilencePreview, SilenceStatus, SilenceText, SourceStatus, Status, Store,
+        StoreError,
     },
     telemetry::Metrics,
 };
+
+use super::silences;
 
 /// Readiness asks for a read within so many effective intervals.
 const INTERVALS: f64 = 3.0;
@@ -169,6 +174,49 @@ impl Control for Service {
         Ok(())
     }
 
+    async fn incidents(&self) -> Result<Vec<IncidentStatus>, StoreError> {
+        let open = self.parts.decider.look(State::open_incidents).await?;
+        let status = |incident: OpenIncident| IncidentStatus {
+            rule: incident.rule,
+            source: incident.source,
+            key: incident.key.to_json(),
+            reason: incident.reason,
+            number: incident.number,
+            since: incident.since,
+            last_at: incident.last_at,
+            count: incident.count,
+            flapping: incident.flapping,
+            held_by: incident.held_by,
+        };
+        Ok(open.into_iter().map(status).collect())
+    }
+
+    async fn silences(&self) -> Result<Vec<SilenceStatus>, ControlError> {
+        silences::list(&self.parts.decider).await
+    }
+
+    async fn add_silence(&self, text: SilenceText) -> Result<SilenceStatus, ControlError> {
+        silences::add(&self.parts.decider, text, self.parts.clock.now()).await
+    }
+
+    async fn extend_silence(
+        &self,
+        id: Subject,
+        until: Option<String>,
+        lasts: Option<String>,
+    ) -> Result<SilenceStatus, ControlError> {
+        let now = self.parts.clock.now();
+        silences::extend(&self.parts.decider, id, (until, lasts), now).await
+    }
+
+    async fn end_silence(&self, id: Subject) -> Result<SilenceStatus, ControlError> {
+        silences::end(&self.parts.decider, id).await
+    }
+
+    async fn preview_silence(&self, matchers: &str) -> Result<SilencePreview, ControlError> {
+        silences::preview(&self.parts.store, matchers, self.parts.clock.now()).await
+    }
+
     fn explain(&self, entry: &Entry) -> serde_json::Value {
         let policy = self.parts.decider.policy();
         let rules = policy.rules.explain(entry, self.parts.clock.now());
@@ -185,6 +233,8 @@ impl Control for Service {
             oldest_at: None,
             dead: 0,
         }));
+        let (firing, groups) = self.parts.decider.look(State::counts).await?;
+        self.parts.metrics.note_quiet(&firing, groups);
         Ok(self.parts.metrics.encode(&outbox, self.parts.clock.now().as_millisecond()))
     }
 }

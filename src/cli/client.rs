@@ -111,7 +111,11 @@ impl Service {
         self.must(self.ask(Method::POST, path, Some(body)).await?)
     }
 
-    fn must(&self, (status, body): (StatusCode, Value)) -> Result<Value, Failure> {
+    /// The answer, where it is not a refusal.
+    ///
+    /// # Errors
+    /// The service says no.
+    pub fn must(&self, (status, body): (StatusCode, Value)) -> Result<Value, Failure> {
         if status.is_success() && body.is_object() {
             return Ok(body);
         }

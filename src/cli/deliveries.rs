@@ -183,7 +183,7 @@ fn pretty(value: &Value) -> String {
     }
 }
 
-fn checked_id(id: &str) -> Result<&str, Failure> {
+pub(super) fn checked_id(id: &str) -> Result<&str, Failure> {
     if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(id);
     }

@@ -19,6 +19,7 @@ pub mod render;
 pub mod run;
 mod sample;
 pub mod send;
+pub mod silence;
 pub mod simulate;
 pub mod status;
 pub mod table;
@@ -123,6 +124,20 @@ enum Command {
         #[command(flatten)]
         service: ServiceArgs,
     },
+    /// What fails now, by a running service
+    Incidents {
+        #[command(flatten)]
+        args: silence::PrintArgs,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Silences of a running service: add, list, end, preview
+    Silence {
+        #[command(subcommand)]
+        command: silence::SilenceCommand,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
     /// A shell's completions, on standard output
     Completions(packaging::CompletionsArgs),
     /// A manual page, in roff, on standard output
@@ -176,6 +191,12 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Healthcheck { service } => healthcheck::run(&service_of(&service, &files)?).await,
         Command::Deliveries { command, service } => {
             deliveries::run(&command, &service_of(&service, &files)?).await
+        }
+        Command::Incidents { args, service } => {
+            silence::incidents(&args, &service_of(&service, &files)?).await
+        }
+        Command::Silence { command, service } => {
+            silence::run(&command, &service_of(&service, &files)?).await
         }
     }
 }

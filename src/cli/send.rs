@@ -64,6 +64,7 @@ pub async fn run(args: &SendArgs, files: &Files) -> Result<Exit, Failure> {
         severity: Severity::Info,
         entries: &entries,
         count: entries.len() as u64,
+        incident: None,
         now,
         message: Some("A test message of triggerbell's."),
     };

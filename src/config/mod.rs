@@ -11,11 +11,13 @@ mod chat;
 mod discover;
 mod enterprise;
 mod environment;
+mod interval;
 mod lint;
 mod locate;
 mod misread;
 mod names;
 mod network;
+mod quiet;
 mod receiver;
 mod rule;
 mod rule_files;
@@ -42,12 +44,14 @@ use crate::{
         templates::{Settings, Templates},
     },
     document::{Code, Document, File, MAX_BYTES, MapReader, Problem, Problems, Report, Value},
-    domain::rule::RuleSet,
+    domain::{cel::Compiler, clause::Clause, expression::Expressions, rule::RuleSet},
 };
+use interval::Intervals;
 use lint::Written;
 use names::Names;
 use rule::RuleReader;
 use rule_files::Named;
+use rule_match::ClauseReader;
 use surroundings::Surroundings;
 use templates::TemplateNames;
 use values::Shown;
@@ -172,16 +176,44 @@ pub fn check_rules(files: Vec<File>, request: &Request<'_>) -> Problems {
         Some(file) => Surroundings::of(Path::new(file.name()), request),
         None => Surroundings::unknown(),
     };
-    let mut reader = RuleReader::new(&around.names, &around.templates, &around.zone);
+    let Surroundings { names, templates, zone, intervals } = &around;
+    let mut reader = RuleReader::new(names, templates, zone, intervals);
     for file in files {
         let document = Document::parse(file, &report);
         rule_document(&mut reader, &document, &report);
     }
-    let (rules, written) = reader.finish();
+    let (rules, written) = reader.finish(&report);
     if report.errors() == 0 {
         lint::rules(&rules, &written, &report);
     }
     report.into_problems()
+}
+
+/// Reads the clauses of a silence, written as those of `match` are, in YAML or JSON.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn matchers(text: &str) -> Result<Clause, Problems> {
+    let report = Report::default();
+    let document = Document::parse(File::new("matchers", text), &report);
+    let clause = document.root.as_ref().and_then(|root| {
+        let value = Value::root(root, "matchers", &document.file, &report);
+        let mut expressions = Expressions::default();
+        let zone = &default_zone();
+        let (compiler, tags) = (&Compiler::default(), &mut Vec::new());
+        let expressions = &mut expressions;
+        ClauseReader { zone, compiler, expressions, tags }.clauses(value, "matchers", 0)
+    });
+    report.name_paths(&document);
+    match clause {
+        Some(clause) if report.errors() == 0 => Ok(clause),
+        _ => {
+            if report.errors() == 0 {
+                report.add(Problem::new(Code::Empty, "`matchers` holds no clauses"));
+            }
+            Err(report.into_problems())
+        }
+    }
 }
 
 /// Whether a file is a configuration rather than a rule file, by the keys at its left edge; a file
@@ -277,7 +309,8 @@ fn load_text(
     let problems = report.into_problems();
     match config {
         Some((config, rules, _)) if !failed => {
-            let config = Config { rules: RuleSet::new(rules), ..config };
+            let rules = RuleSet::new(rules).over(source::for_deciding(&config.sources));
+            let config = Config { rules, ..config };
             Ok(Loaded { config, warnings: problems })
         }
         _ => Err(problems),
@@ -313,10 +346,10 @@ fn whole(
     chat::check_cards(value, &receivers, api.public_url.is_some());
     let alarms = service::alarms(&mut map, &names);
     let retention = service::retention(&mut map);
-    map.not_yet("time_intervals");
-    let mut reader = RuleReader::new(&names, &names_of_templates, &time_zone);
+    let intervals = Intervals::read(&mut map, &time_zone);
+    let mut reader = RuleReader::new(&names, &names_of_templates, &time_zone, &intervals);
     let rule_paths = rules(&mut map, folder, &mut reader, report);
-    let (rules, written) = reader.finish();
+    let (rules, written) = reader.finish(report);
     map.finish("keys of the configuration");
     let settings = Settings {
         zone: time_zone.clone(),

@@ -6,13 +6,22 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::tz::TimeZone;
 
-use super::{lint::Written, names::Names, rule_match::ClauseReader, templates::TemplateNames};
+use super::{
+    interval::Intervals,
+    lint::Written,
+    names::Names,
+    quiet::{self, Draft, Pending},
+    rule_match::ClauseReader,
+    templates::TemplateNames,
+};
 use crate::{
     document::{Code, Document, MapReader, Problem, Report, Value, nearest},
     domain::{
         cel::Compiler,
+        clause::Clause,
         expression::Expressions,
         field::Field,
+        quiet::Quiet,
         rule::{DEFAULT_BY, Mode, Notify, Origin, Rule, Severity},
     },
 };
@@ -22,11 +31,16 @@ pub(super) struct RuleReader<'a> {
     names: &'a Names,
     templates: &'a TemplateNames,
     zone: &'a TimeZone,
+    intervals: &'a Intervals,
     expressions: Expressions,
     compiler: Compiler,
     rules: Vec<Rule>,
     /// Where each name was first given, and what else the lint wants to know.
     written: Written,
+    /// What is to be checked once all rules are known.
+    pending: Vec<Pending>,
+    /// A rule could not be read, so that a name may be unknown for no fault of its own.
+    incomplete: bool,
 }
 
 /// What a file says for all of its rules.
@@ -37,26 +51,37 @@ struct Defaults {
     severity: Option<Severity>,
     template: Option<Arc<str>>,
     by: Option<Vec<Field>>,
+    recover: Option<Clause>,
+    quiet: Draft,
     mode: Option<Mode>,
     /// Something of it could not be read, so that a rule may lack it for no fault of its own.
     broken: bool,
 }
 
 impl<'a> RuleReader<'a> {
-    pub(super) fn new(names: &'a Names, templates: &'a TemplateNames, zone: &'a TimeZone) -> Self {
+    pub(super) fn new(
+        names: &'a Names,
+        templates: &'a TemplateNames,
+        zone: &'a TimeZone,
+        intervals: &'a Intervals,
+    ) -> Self {
         Self {
             names,
             templates,
             zone,
+            intervals,
             expressions: Expressions::default(),
             compiler: Compiler::default(),
             rules: Vec::new(),
             written: Written::default(),
+            pending: Vec::new(),
+            incomplete: false,
         }
     }
 
-    /// The rules, in order, and where they are written.
-    pub(super) fn finish(self) -> (Vec<Rule>, Written) {
+    /// The rules, in order, once what one says of another was checked, and where they are written.
+    pub(super) fn finish(self, report: &Report) -> (Vec<Rule>, Written) {
+        quiet::check(self.pending, &self.rules, !self.incomplete, report);
         (self.rules, self.written)
     }
 
@@ -85,6 +110,7 @@ impl<'a> RuleReader<'a> {
         let Some(rules) = rules.and_then(|value| value.list()) else { return };
         for rule in rules {
             let read = self.rule(rule, &defaults);
+            self.incomplete |= read.is_none();
             self.rules.extend(read);
         }
     }
@@ -95,13 +121,12 @@ impl<'a> RuleReader<'a> {
             return Defaults { broken: true, ..Defaults::default() };
         };
         let common = self.common(&mut map);
-        refuse_later(&mut map);
         map.finish("keys of defaults");
         Defaults { broken: value.report().errors() > before || !value.is_complete(), ..common }
     }
 
     /// What rules and defaults can both say.
-    fn common(&self, map: &mut MapReader<'_>) -> Defaults {
+    fn common(&mut self, map: &mut MapReader<'_>) -> Defaults {
         let send_to = map.get("send_to").and_then(|value| self.names.receivers(value));
         let template = map.get("template");
         let template = template.and_then(|value| {
@@ -117,6 +142,8 @@ impl<'a> RuleReader<'a> {
                 .and_then(|value| value.one_of(&words(Severity::ALL, Severity::name))),
             template,
             by: map.get("by").and_then(fields),
+            recover: map.get("recover").and_then(|value| self.clauses(value, "recover")),
+            quiet: Draft::read(map, self.intervals),
             mode: map.get("mode").and_then(|value| value.one_of(&words(Mode::ALL, Mode::name))),
             broken: false,
         }
@@ -129,11 +156,6 @@ impl<'a> RuleReader<'a> {
         let matches = matches.and_then(|value| self.clauses(value, "match"));
         let own = self.common(&mut map);
         let stop = map.get("stop").and_then(|value| value.boolean()).unwrap_or(false);
-        if let Some(value) = map.get("recover") {
-            // Checked like `match`; while rules have no incidents there is nothing for it to end.
-            self.clauses(value, "recover");
-        }
-        refuse_later(&mut map);
         if own.send_to.is_none() && defaults.send_to.is_none() && !defaults.broken {
             self.sends_nowhere(&map);
         }
@@ -149,7 +171,12 @@ impl<'a> RuleReader<'a> {
         let mut labels = defaults.labels.clone();
         labels.extend(own.labels);
         let by = own.by.or_else(|| defaults.by.clone());
-        Some(Rule {
+        let has_by = by.is_some();
+        let mut quiet = Quiet::default();
+        if let Some(recover) = own.recover.or_else(|| defaults.recover.clone()) {
+            quiet.recover = recover;
+        }
+        let mut rule = Rule {
             name: name?,
             matches: matches?,
             severity: own.severity.or(defaults.severity).unwrap_or(Severity::Info),
@@ -158,10 +185,14 @@ impl<'a> RuleReader<'a> {
             template: own.template.or_else(|| defaults.template.clone()),
             notify: Notify::Every,
             by: by.unwrap_or_else(|| DEFAULT_BY.to_vec()),
+            quiet,
             stop,
             mode: own.mode.or(defaults.mode).unwrap_or(Mode::Live),
             origin: origin(value),
-        })
+        };
+        let pending = own.quiet.apply(&defaults.quiet, &mut rule, has_by, value.report());
+        self.pending.extend(pending);
+        Some(rule)
     }
 
     /// A rule's name, which no rule of any file had before.
@@ -182,7 +213,7 @@ impl<'a> RuleReader<'a> {
         Some(name)
     }
 
-    fn clauses(&mut self, value: Value<'_>, path: &str) -> Option<crate::domain::clause::Clause> {
+    fn clauses(&mut self, value: Value<'_>, path: &str) -> Option<Clause> {
         let (zone, compiler) = (self.zone, &self.compiler);
         let (expressions, tags) = (&mut self.expressions, &mut self.written.tags);
         ClauseReader { zone, compiler, expressions, tags }.clauses(value, path, 0)
@@ -212,26 +243,8 @@ impl<'a> RuleReader<'a> {
     }
 }
 
-/// Refuses the keys that later versions bring.
-fn refuse_later(map: &mut MapReader<'_>) {
-    if let Some(value) = map.get("notify") {
-        let every = value.scalar().is_some_and(|scalar| &*scalar.text == "every");
-        let known =
-            value.is_map() || value.scalar().is_some_and(|scalar| &*scalar.text == "change");
-        if known {
-            let message = "this version does only `notify: every`";
-            value.add(value.problem(Code::NotYet, message).help("leave it out"));
-        } else if !every {
-            value.one_of(&[("every", ())]);
-        }
-    }
-    for key in ["remind", "group", "throttle", "mute", "inhibited_by", "storm", "flapping"] {
-        map.not_yet(key);
-    }
-}
-
 /// Words with their meanings, for [`Value::one_of`].
-fn words<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<(&'static str, T)> {
+pub(super) fn words<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<(&'static str, T)> {
     all.iter().map(|&one| (name(one), one)).collect()
 }
 
@@ -253,7 +266,7 @@ fn labels(value: Value<'_>) -> Option<BTreeMap<String, String>> {
 }
 
 /// The fields of a key, each once.
-fn fields(value: Value<'_>) -> Option<Vec<Field>> {
+pub(super) fn fields(value: Value<'_>) -> Option<Vec<Field>> {
     let mut fields = Vec::new();
     for item in value.some()? {
         let Some(text) = item.text_as("a field") else { continue };

@@ -11,6 +11,7 @@ use super::{
     enterprise::{has_key, namespaces_only, refuse_keys_of_reading, tcr_enterprise},
     network::http,
     receiver::one_type,
+    rule::words,
     values::{days, repository, require_secret, seconds, secret, zone},
 };
 use crate::{
@@ -22,6 +23,10 @@ use crate::{
         },
     },
     document::{Code, Entry, MapReader, Value},
+    domain::{
+        quiet::{CatchUp, Then},
+        rule::Sources,
+    },
 };
 
 /// A source, checked.
@@ -46,8 +51,8 @@ pub struct Source {
     pub overlap: Duration,
     /// The zone of the log's timestamps.
     pub zone: TimeZone,
-    /// Entries older than this when they are taken in are late news; `None` sets no limit.
-    pub catch_up_older_than: Option<Duration>,
+    /// What becomes of messages about entries that are taken in late; `None` treats none as late.
+    pub catch_up: Option<CatchUp>,
     /// How it is reached.
     pub http: ClientSettings,
 }
@@ -158,7 +163,7 @@ pub(super) fn source(
         first_run: first_run.unwrap_or(if is_file { FirstRun::All } else { FirstRun::Skip }),
         overlap: overlap.unwrap_or(seconds(600)),
         zone: zone.unwrap_or_else(|| default_zone.clone()),
-        catch_up_older_than: catch_up,
+        catch_up,
         http,
     })
 }
@@ -203,18 +208,20 @@ fn first_run(value: Value<'_>) -> Option<FirstRun> {
     since.map(FirstRun::Since)
 }
 
-fn catch_up(value: Value<'_>) -> Option<Duration> {
+fn catch_up(value: Value<'_>) -> Option<CatchUp> {
     let mut map = value.map()?;
     let older_than = map.require("older_than");
     let older_than = older_than.and_then(|value| value.duration(seconds(60)..=days(366)));
-    if let Some(then) = map.get("then")
-        && then.one_of(&[("send", false), ("digest", true), ("skip", true)]) == Some(true)
-    {
-        let message = "this version only does `then: send`";
-        then.add(then.problem(Code::NotYet, message).help("write `send`, or leave `catch_up` out"));
-    }
+    let then = map.get("then").map(|value| value.one_of(&words(Then::ALL, Then::name)));
     map.finish("keys of catch_up");
-    older_than
+    Some(CatchUp { older_than: older_than?, then: then.unwrap_or(Some(Then::Send))? })
+}
+
+/// What deciding is to know of the sources.
+pub(super) fn for_deciding(sources: &[Source]) -> Sources {
+    let late = sources.iter().filter_map(|source| Some((source.name.clone(), source.catch_up?)));
+    let overlap = sources.iter().map(|source| source.overlap).max();
+    Sources { catch_up: late.collect(), overlap: overlap.unwrap_or_default() }
 }
 
 fn settings(kind: &str, value: Value<'_>, folder: &Path) -> Option<SourceSettings> {

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 
 use super::{
-    FILE_NAME, Request, default_zone, environment, locate, names::Names, read_text, receivers,
-    template_names, templates::TemplateNames, values,
+    FILE_NAME, Request, default_zone, environment, interval::Intervals, locate, names::Names,
+    read_text, receivers, template_names, templates::TemplateNames, values,
 };
 use crate::document::{Document, Report, Value};
 
@@ -18,12 +18,18 @@ pub(super) struct Surroundings {
     pub(super) names: Names,
     pub(super) templates: TemplateNames,
     pub(super) zone: TimeZone,
+    pub(super) intervals: Intervals,
 }
 
 impl Surroundings {
     /// None at all: no name can be called unknown.
     pub(super) fn unknown() -> Self {
-        Self { names: Names::default(), templates: TemplateNames::unknown(), zone: default_zone() }
+        Self {
+            names: Names::default(),
+            templates: TemplateNames::unknown(),
+            zone: default_zone(),
+            intervals: Intervals::default(),
+        }
     }
 
     /// Those of the configuration that was named, by flag or environment, else of the nearest one in
@@ -46,7 +52,8 @@ impl Surroundings {
         let templates_folder = map.get("templates").and_then(|value| values::path(value, folder));
         let templates = template_names(&map, templates_folder.as_ref());
         let (_, names) = receivers(&mut map, folder, &templates);
-        Some(Self { names, templates, zone })
+        let intervals = Intervals::read(&mut map, &zone);
+        Some(Self { names, templates, zone, intervals })
     }
 }
 

@@ -220,6 +220,11 @@ begins with `/`; within a key `~` is written `~0` and `/` is written `~1`:
 
     success_when: {status: 2xx, /errcode: 0}"
 
+    BadRange "E034" "not a part of the calendar"
+"`time_intervals` take times of the clock as `22:00-08:00`, `weekdays` as `mon-fri`, `days_of_month` as
+`1-7` or from the end as `-1`, and `months` as `jan-mar`; each one value or a list. A span over midnight
+belongs to the day on which it begins."
+
     UnknownReceiver "E041" "a receiver that does not exist"
 "`send_to` and `fallback` name receivers of the configuration, by the key under `receivers`. Names are
 case-sensitive."
@@ -263,6 +268,17 @@ evaluated, such as an absent field or a division by zero, makes the clause unkno
 "An expression knows `entry`, whose fields are those of rules, the names that its own macros give
 (`['a', 'b'].exists(x, entry.tag.contains(x))`), and the functions that are listed. A text stands in
 quotes."
+
+    UnknownRule "E050" "a rule that does not exist"
+"`inhibited_by` names another rule of any rule file, by its `name`. Names are case-sensitive."
+
+    UnknownInterval "E051" "a time interval that does not exist"
+"`mute: {during: […]}` names intervals of the configuration, by the key under `time_intervals`."
+
+    UnfitSetting "E052" "settings of a rule that do not fit together"
+"The rule that `inhibited_by` names has to have incidents, that is `notify: change`, `{count: …}` or
+`{absent_for: …}`: without them it explains nothing. The fields of `equal` have to be among the `by`
+of both rules, since an incident is known by those alone."
 
     UnsetVariable "E061" "an environment variable that is not set"
 "`${VAR}` needs a value; an empty one is an unset one. `${VAR:-default}` gives a default, which may be
@@ -375,6 +391,10 @@ or `secret_key_file: /run/secrets/tencent`."
     Undecided "W014" "a question that was not decided"
 "Whether a rule is ever reached is decided by going through what it and the rules before it match. Here
 that grew too large, so nothing is said of it; the rule itself is sound."
+
+    NoEffect "W015" "a setting without effect"
+"`remind` is for rules that have incidents (`notify: change`, `{count: …}`, `{absent_for: …}`), and
+`flapping` for those with `notify: change`. On another rule nothing happens."
 }
 
 #[cfg(test)]

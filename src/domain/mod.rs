@@ -12,12 +12,20 @@ pub mod clause;
 pub mod expression;
 mod glob;
 pub mod lint;
+mod lookup;
 mod matcher;
+pub mod quiet;
 pub mod rule;
 pub mod verdict;
 mod wording;
 
 pub mod decision;
+mod group;
+pub mod incident;
+pub mod interval;
+pub mod memory;
+pub mod silence;
+pub mod storm;
 
 pub mod late;
 pub mod limit;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     entry::{Entry, EntryId, FieldHasher, hex_id},
     field::Field,
+    incident::IncidentView,
     rule::Severity,
 };
 
@@ -34,6 +35,27 @@ impl NotificationId {
         hasher.text(reason.name());
         hasher.number(Some(i64::try_from(incident).unwrap_or(i64::MAX)));
         Self(hasher.finish_after(entry.id.prefix()))
+    }
+
+    /// The id of what time alone made `rule` tell `receiver`: `what` it was, `cause` the entry that
+    /// it goes back to, `incident` as above, and `nth` where there are several of it.
+    pub fn of_time(
+        (what, nth): (&str, u64),
+        cause: EntryId,
+        (rule, receiver): (&str, &str),
+        reason: Reason,
+        incident: u64,
+    ) -> Self {
+        let mut hasher = FieldHasher::new("time");
+        hasher.text(what);
+        hasher.bytes(&cause.0);
+        hasher.text(rule);
+        hasher.text(receiver);
+        hasher.text(reason.name());
+        for number in [incident, nth] {
+            hasher.number(Some(i64::try_from(number).unwrap_or(i64::MAX)));
+        }
+        Self(hasher.finish_after(cause.prefix()))
     }
 
     /// The id of a later part of a message that was split; part 0 keeps the message's own.
@@ -150,6 +172,8 @@ words! {
         Shadow = "shadow",
         /// The rule's state says that it was told already.
         State = "state",
+        /// It is late news, which its source is told to leave untold.
+        CatchUp = "catch_up",
         /// Another rule's incident explains it.
         Inhibited = "inhibited",
         /// A person silenced it.
@@ -217,8 +241,12 @@ pub struct Intent {
     pub reason: Reason,
     /// How grave the rule says it is.
     pub severity: Severity,
+    /// The source of what it is about; empty where that is several, or none.
+    pub source: Arc<str>,
     /// What it is about.
     pub key: Key,
+    /// The incident that it tells of, where it is one.
+    pub incident: Option<IncidentView>,
     /// The entries that it tells of, oldest first, at most the rule's `max`.
     pub entries: Vec<EntryId>,
     /// How many entries it stands for, listed or not.

@@ -3,7 +3,7 @@
 //! Deliberately absent: files and YAML (`config`), how matching is made fast (`matcher`), and what a
 //! match leads to (`decision`).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -11,8 +11,10 @@ use super::{
     clause::Clause,
     entry::Entry,
     field::Field,
+    lookup::Lookup,
     matcher::Matcher,
     notification::words,
+    quiet::{CatchUp, Quiet},
     verdict::{Followed, RuleExplanation, Verdict},
 };
 
@@ -43,10 +45,33 @@ words! {
 }
 
 /// When a matching rule tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notify {
     /// At every matching entry.
     Every,
+    /// When a key begins to fail, and when it is well again.
+    Change,
+    /// When a key matched so many times within so long.
+    Count {
+        /// At least 2.
+        count: usize,
+        /// The sliding window, by entry time.
+        within: Duration,
+    },
+    /// When nothing matched for so long, and when something does again.
+    Absent {
+        /// So long, while the source was read.
+        after: Duration,
+        /// For each key that was seen before, rather than for the rule as a whole.
+        per_key: bool,
+    },
+}
+
+impl Notify {
+    /// Whether a rule that tells so has incidents, which end by `recover`.
+    pub const fn recovers(&self) -> bool {
+        matches!(self, Self::Change | Self::Count { .. })
+    }
 }
 
 /// The fields that make a key where a rule says nothing else.
@@ -78,6 +103,8 @@ pub struct Rule {
     pub notify: Notify,
     /// What its alerts are about.
     pub by: Vec<Field>,
+    /// How it keeps quiet.
+    pub quiet: Quiet,
     /// Whether a match of this rule, if live, ends the looking.
     pub stop: bool,
     /// Whether its messages are sent.
@@ -107,6 +134,23 @@ impl Rule {
 pub struct RuleSet {
     rules: Vec<Rule>,
     matcher: Arc<Matcher>,
+    pub(super) lookup: Lookup,
+    pub(super) sources: Sources,
+}
+
+/// What deciding is to know of the sources.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// What each says of late news, by name; others send it.
+    pub catch_up: BTreeMap<Arc<str>, CatchUp>,
+    /// How late a row of any of them may come.
+    pub overlap: Duration,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self { catch_up: BTreeMap::new(), overlap: Duration::from_secs(600) }
+    }
 }
 
 impl Default for RuleSet {
@@ -123,7 +167,24 @@ impl RuleSet {
             rule.send_to.retain(|receiver| seen.insert(receiver.clone()));
         }
         let matcher = Arc::new(Matcher::new(rules.iter().map(|rule| &rule.matches)));
-        Self { rules, matcher }
+        let lookup = Lookup::new(&rules);
+        Self { rules, matcher, lookup, sources: Sources::default() }
+    }
+
+    /// The same rules over sources of which something is known.
+    #[must_use]
+    pub fn over(self, sources: Sources) -> Self {
+        Self { sources, ..self }
+    }
+
+    /// What tells this set from every other one while both exist.
+    pub(super) const fn identity(&self) -> &Arc<Matcher> {
+        &self.matcher
+    }
+
+    /// Whether any rule watches for absence, so that it matters when a source was read.
+    pub fn watches_absence(&self) -> bool {
+        !self.lookup.absent.is_empty()
     }
 
     /// The rules in their order.

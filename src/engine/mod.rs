@@ -12,3 +12,4 @@ pub mod intake;
 pub mod teller;
 pub mod upkeep;
 pub mod wake;
+pub mod watch;

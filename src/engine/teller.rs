@@ -107,6 +107,7 @@ impl AlarmTeller {
             severity,
             entries: &[],
             count: 0,
+            incident: None,
             now,
             message: Some(&message),
         };

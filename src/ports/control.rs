@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::domain::{
     entry::Entry,
-    notification::{NotificationId, words},
+    memory::Subject,
+    notification::{HeldBy, NotificationId, Reason, words},
     rule::{Mode, Severity},
 };
 
@@ -34,6 +35,44 @@ pub trait Control: Send + Sync + 'static {
     /// See [`ControlError`].
     async fn retry(&self, id: NotificationId, to: Option<&str>) -> Result<(), ControlError>;
 
+    /// The incidents that are open, by rule and key.
+    async fn incidents(&self) -> Result<Vec<IncidentStatus>, StoreError>;
+
+    /// The silences that last, oldest first.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    async fn silences(&self) -> Result<Vec<SilenceStatus>, ControlError>;
+
+    /// Begins a silence.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    async fn add_silence(&self, text: SilenceText) -> Result<SilenceStatus, ControlError>;
+
+    /// Gives a silence another end.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    async fn extend_silence(
+        &self,
+        id: Subject,
+        until: Option<String>,
+        lasts: Option<String>,
+    ) -> Result<SilenceStatus, ControlError>;
+
+    /// Ends a silence, and says how it stood.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    async fn end_silence(&self, id: Subject) -> Result<SilenceStatus, ControlError>;
+
+    /// What a silence would have held in the last day.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    async fn preview_silence(&self, matchers: &str) -> Result<SilencePreview, ControlError>;
+
     /// What rules say of an entry, as JSON for people and programs.
     fn explain(&self, entry: &Entry) -> serde_json::Value;
 
@@ -44,9 +83,12 @@ pub trait Control: Send + Sync + 'static {
 /// Why a wish could not be met.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// There is no such notification.
-    #[error("there is no notification with that id")]
+    /// There is no such thing.
+    #[error("there is nothing with that id")]
     NotFound,
+    /// It is not of the form.
+    #[error("{0}")]
+    Invalid(String),
     /// Its state does not allow it.
     #[error("{0}")]
     Conflict(String),
@@ -234,6 +276,82 @@ pub struct RuleStatus {
     pub matched: u64,
     /// When it last matched.
     pub last_matched_at: Option<Timestamp>,
+}
+
+/// An incident that is open.
+#[derive(Debug, Clone, Serialize)]
+pub struct IncidentStatus {
+    /// The rule's name.
+    pub rule: Arc<str>,
+    /// The source; empty where a rule watches all of them.
+    pub source: Arc<str>,
+    /// What it is about.
+    pub key: serde_json::Value,
+    /// What it was opened as: failing, threshold or absent.
+    pub reason: Reason,
+    /// How many incidents of the key there have been, this one included.
+    pub number: u64,
+    /// When it began, by entry time.
+    pub since: Timestamp,
+    /// The last failure's entry time.
+    pub last_at: Timestamp,
+    /// Failures.
+    pub count: u64,
+    /// Whether it fails and recovers in turns.
+    pub flapping: bool,
+    /// Why nobody was told of it yet, where nobody was.
+    pub held_by: Option<HeldBy>,
+}
+
+/// A silence as a person wishes it.
+#[derive(Debug, Clone)]
+pub struct SilenceText {
+    /// Clauses, as those of `match` are written.
+    pub matchers: String,
+    /// Who.
+    pub author: String,
+    /// Why.
+    pub comment: String,
+    /// An instant, or `next_success`.
+    pub until: Option<String>,
+    /// How long, in place of `until`.
+    pub lasts: Option<String>,
+}
+
+/// A silence that lasts.
+#[derive(Debug, Clone, Serialize)]
+pub struct SilenceStatus {
+    /// Its id.
+    pub id: Subject,
+    /// Its clauses, as they were written.
+    pub matchers: serde_json::Value,
+    /// Who.
+    pub author: String,
+    /// Why.
+    pub comment: String,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Until when: an instant, or `next_success`.
+    pub until: String,
+    /// Alerts that it has held.
+    pub held: u64,
+}
+
+/// What a silence would have held.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SilencePreview {
+    /// How far back was looked.
+    pub since: Timestamp,
+    /// Entries that its clauses match.
+    pub entries: u64,
+    /// Messages about them that were sent.
+    pub notifications: u64,
+    /// The same by rule.
+    pub rules: BTreeMap<String, u64>,
+    /// The newest of these messages.
+    pub newest: Vec<NotificationId>,
+    /// Whether all of that time could be looked at.
+    pub complete: bool,
 }
 
 words! {

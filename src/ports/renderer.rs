@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::{
     entry::Entry,
+    incident::IncidentView,
     notification::{NotificationId, Reason},
     rule::Severity,
 };
@@ -51,6 +52,8 @@ pub struct Context<'a> {
     pub entries: &'a [Arc<Entry>],
     /// How many entries it stands for.
     pub count: u64,
+    /// The incident that it tells of, where it is one.
+    pub incident: Option<IncidentView>,
     /// When it was decided, for `ago` and the webhook's `timestamp`.
     pub now: Timestamp,
     /// What an alarm or a summary says, where there is no entry.

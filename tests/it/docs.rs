@@ -4,7 +4,7 @@
 //! That their YAML passes `check` is held by `config::docs`.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -153,8 +153,9 @@ fn the_commands_page_names_every_command_and_flag() {
     let names = commands(&[]);
     assert!(names.len() >= 10, "{names:?}");
     let mut spoken: Vec<Vec<String>> = names.into_iter().map(|name| vec![name]).collect();
-    spoken
-        .extend(commands(&["deliveries"]).into_iter().map(|name| vec!["deliveries".into(), name]));
+    for group in ["deliveries", "silence"] {
+        spoken.extend(commands(&[group]).into_iter().map(|name| vec![group.to_owned(), name]));
+    }
     let mut known = BTreeSet::from(["--help".to_owned()]);
     for words in &spoken {
         let command = words.join(" ");
@@ -243,6 +244,7 @@ fn all_metrics() -> String {
         dead: 1,
         oldest_at: Some(Timestamp::UNIX_EPOCH),
     };
+    metrics.note_quiet(&BTreeMap::from([("failed".into(), 1)]), 1);
     metrics.encode(&[outbox], 1000)
 }
 

@@ -11,6 +11,7 @@ mod delivery;
 mod docs;
 mod house;
 mod intake;
+mod quiet;
 mod receivers;
 mod rules;
 mod service;

@@ -18,6 +18,7 @@ use triggerbell::domain::{
     expression::{Glob, Pattern},
     field::Field,
     notification::{HeldBy, Reason},
+    quiet::Quiet,
     rule::{DEFAULT_BY, Mode, Notify, Origin, Rule, RuleSet, Scratch, Severity},
     verdict::{ClauseReport, Truth},
 };
@@ -217,6 +218,7 @@ fn rule(name: &str, matches: Clause) -> Rule {
         template: None,
         notify: Notify::Every,
         by: DEFAULT_BY.to_vec(),
+        quiet: Quiet::default(),
         stop: false,
         mode: Mode::Live,
         origin: Origin::default(),

@@ -12,8 +12,9 @@ use crate::domain::{
 use super::{
     escape::{Chat, MENTION, Sink, Written, push_json_string},
     helpers,
+    names::About,
     program::{Base, Expr, How, Literal, Local, Op},
-    value::{Scope, Value, field_of},
+    value::{Scope, Value, about_incident, field_of},
 };
 
 /// The most passes through all `each` blocks of a message.
@@ -277,11 +278,28 @@ fn push_json(out: &mut String, value: &Value<'_>, chat: Chat, scope: &Scope<'_>)
             push_json(out, &Value::Labels, chat, scope);
             out.push('}');
         }
+        Value::Incident(incident) => {
+            for (index, (name, about)) in ABOUT_INCIDENT.into_iter().enumerate() {
+                out.push_str(if index == 0 { "{\"" } else { ",\"" });
+                out.push_str(name);
+                out.push_str("\":");
+                push_json(out, &about_incident(incident, about), chat, scope);
+            }
+            out.push('}');
+        }
         Value::Root => out.push_str("{}"),
         // Written by `emit`; no entry and no label holds one.
         Value::Late(_) => out.push_str("null"),
     }
 }
+
+/// What the JSON of an incident holds.
+const ABOUT_INCIDENT: [(&str, About); 4] = [
+    ("since", About::Since),
+    ("duration", About::Duration),
+    ("count", About::Count),
+    ("first_id", About::FirstId),
+];
 
 fn push_entries(out: &mut String, entries: &[Arc<Entry>], chat: Chat, scope: &Scope<'_>) {
     out.push('[');

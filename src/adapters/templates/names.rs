@@ -97,7 +97,7 @@ pub(super) enum Step {
     /// A label, which a rule may lack.
     Label(Box<str>),
     /// Something about an incident.
-    Incident,
+    Incident(About),
     /// The entry at that place in the list, from 0.
     Nth(usize),
     /// A secret of the receiver's.
@@ -167,11 +167,24 @@ const ATTEMPT: &[(&str, Name, Type)] = &[
     ("secrets", Name::Secrets, Type::Secrets),
 ];
 
-const INCIDENT: &[(&str, Type)] = &[
-    ("since", Type::Time),
-    ("duration", Type::Duration),
-    ("count", Type::Number),
-    ("first_id", Type::Text),
+/// What can be said about an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// When it began.
+    Since,
+    /// How long it has lasted, or lasted.
+    Duration,
+    /// Failures.
+    Count,
+    /// The notification that told of it first.
+    FirstId,
+}
+
+const INCIDENT: &[(&str, About, Type)] = &[
+    ("since", About::Since, Type::Time),
+    ("duration", About::Duration, Type::Duration),
+    ("count", About::Count, Type::Number),
+    ("first_id", About::FirstId, Type::Text),
 ];
 
 /// The step that `segment` is on something of that type, and what it leads to. `None` where there
@@ -196,8 +209,8 @@ pub(super) fn step(from: Type, segment: &str) -> Option<(Step, Type)> {
         Type::Secrets => Some((Step::Secret(segment.into()), Type::Late)),
         Type::Incident => INCIDENT
             .iter()
-            .find(|(name, _)| *name == segment)
-            .map(|&(_, leads_to)| (Step::Incident, leads_to)),
+            .find(|(name, ..)| *name == segment)
+            .map(|&(_, about, leads_to)| (Step::Incident(about), leads_to)),
         _ => None,
     }
 }
@@ -209,7 +222,7 @@ pub(super) fn known(of: Type) -> Vec<&'static str> {
         Type::Root => ROOT.iter().map(|(name, ..)| *name).collect(),
         Type::Entry => Field::ALL.iter().map(|field| field.name()).collect(),
         Type::Rule => vec!["name", "labels"],
-        Type::Incident => INCIDENT.iter().map(|(name, _)| *name).collect(),
+        Type::Incident => INCIDENT.iter().map(|(name, ..)| *name).collect(),
         _ => Vec::new(),
     }
 }

@@ -14,7 +14,7 @@ use super::{
     value::more,
 };
 use crate::{
-    domain::{entry::Entry, field::Field},
+    domain::{entry::Entry, field::Field, incident::IncidentView},
     ports::{Context, Part, Payload, PayloadFormat, RenderError, RenderRequest, Renderer},
 };
 
@@ -192,12 +192,21 @@ fn plain_json(context: &Context<'_>, problem: &str) -> Part {
             "more": more(context),
             "entry": entries.last(),
             "entries": entries,
-            "incident": null,
+            "incident": context.incident.map(incident),
             "message": context.message.map(short),
             "problem": short(problem),
         },
     });
     Part { payload: Payload { format: PayloadFormat::Json, body: body.to_string() } }
+}
+
+fn incident(view: IncidentView) -> Value {
+    json!({
+        "since": view.since.to_string(),
+        "duration": view.duration_s,
+        "count": view.count,
+        "first_id": view.first_id,
+    })
 }
 
 /// An entry's fields, long texts cut.

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     domain::{
         entry::{Entry, EntryId, Row, WallTime},
+        incident::IncidentView,
         notification::{NotificationId, Reason, words},
         rule::Severity,
     },
@@ -96,9 +97,29 @@ pub fn sample_context<'a>(
         severity: Severity::Critical,
         entries,
         count: entries.len() as u64,
+        incident: sample_incident(entries, reason, now),
         now,
         message: None,
     }
+}
+
+/// The incident of a sample message, for the reasons that have one.
+fn sample_incident(entries: &[Arc<Entry>], reason: Reason, now: Timestamp) -> Option<IncidentView> {
+    let has_one = matches!(
+        reason,
+        Reason::Failing
+            | Reason::Recovered
+            | Reason::Reminder
+            | Reason::Threshold
+            | Reason::Absent
+            | Reason::Returned
+            | Reason::Flapping
+            | Reason::Storm
+    );
+    let since =
+        entries.first().map_or(now, |entry| entry.row.time) - SignedDuration::from_secs(754);
+    let first_id = Some(NotificationId::of_event("sample", "sample", Reason::Failing, 0));
+    has_one.then_some(IncidentView { since, duration_s: 754, count: 3, first_id })
 }
 
 /// Calls `each` with samples of every kind for every reason, until it finds something.

@@ -8,6 +8,7 @@ use crate::{
     domain::{
         entry::{self, Entry},
         field::Field,
+        incident::IncidentView,
         late::Late,
     },
     ports::Context,
@@ -15,7 +16,7 @@ use crate::{
 
 use super::{
     language::Language,
-    names::{Name, Step},
+    names::{About, Name, Step},
 };
 
 /// A value.
@@ -39,6 +40,8 @@ pub(super) enum Value<'a> {
     Rule,
     /// The rule's labels.
     Labels,
+    /// The incident.
+    Incident(IncidentView),
     /// One entry.
     Entry(&'a Entry),
     /// A list of entries.
@@ -79,6 +82,7 @@ impl<'a> Scope<'a> {
                 None => Value::Absent,
             },
             (Step::Secret(name), _) => Value::Late(Box::new(Late::Secret(name.clone()))),
+            (Step::Incident(about), Value::Incident(incident)) => about_incident(incident, *about),
             (Step::Nth(index), Value::Entries(entries)) => match entries.get(*index) {
                 Some(entry) => Value::Entry(entry),
                 None => Value::Absent,
@@ -97,7 +101,7 @@ impl<'a> Scope<'a> {
             Name::Reason => Value::text(context.reason.name()),
             Name::Rule => Value::Rule,
             Name::Severity => Value::text(context.severity.name()),
-            Name::Incident => Value::Absent,
+            Name::Incident => context.incident.map_or(Value::Absent, Value::Incident),
             Name::Source => match context.entries.last() {
                 Some(entry) => Value::text(&entry.source),
                 None => Value::Absent,
@@ -135,6 +139,19 @@ fn number<'a>(number: u64) -> Value<'a> {
     Value::Number(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
+/// Something about an incident.
+pub(super) fn about_incident<'a>(incident: &IncidentView, about: About) -> Value<'a> {
+    match about {
+        About::Since => Value::Time(incident.since),
+        About::Duration => Value::Number(incident.duration_s),
+        About::Count => number(incident.count),
+        About::FirstId => match incident.first_id {
+            Some(id) => Value::Text(Cow::Owned(id.to_string())),
+            None => Value::Absent,
+        },
+    }
+}
+
 /// A field of an entry.
 pub(super) fn field_of(entry: &Entry, field: Field) -> Value<'_> {
     match entry.value(field) {
@@ -163,7 +180,12 @@ impl<'a> Value<'a> {
             Self::Text(text) | Self::Lines(text) => !text.is_empty(),
             Self::Labels => !scope.context.labels.is_empty(),
             Self::Entries(entries) => !entries.is_empty(),
-            Self::Time(_) | Self::Root | Self::Rule | Self::Entry(_) | Self::Late(_) => true,
+            Self::Time(_)
+            | Self::Root
+            | Self::Rule
+            | Self::Entry(_)
+            | Self::Incident(_)
+            | Self::Late(_) => true,
         }
     }
 

@@ -12,18 +12,18 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::{
     domain::{
         decision::{Effects, Input, State, decide},
-        entry::Entry,
+        entry::{Entry, EntryId},
         notification::Intent,
     },
     engine::alarm::Alarms,
     ports::{
         AlarmKind, Batch, Context, DecidedEntry, Event, NewNotification, Observer, Part,
-        RenderRequest,
+        RenderRequest, Store, StoreError,
     },
 };
 
@@ -35,6 +35,7 @@ const WORKS_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
 /// Writes drafts of batches.
 pub(super) struct Drafter {
+    pub(super) store: Arc<dyn Store>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) alarms: Alarms,
     pub(super) failures: TemplateFailures,
@@ -42,23 +43,68 @@ pub(super) struct Drafter {
 
 impl Drafter {
     /// Decides an entry and adds what it leads to.
-    pub(super) fn decide(
+    pub(super) async fn decide(
         &self,
         policy: &Policy,
         state: &mut State,
         entry: Arc<Entry>,
         now: Timestamp,
         batch: &mut Batch,
-    ) {
-        let Effects { intents, changes, matched } =
-            decide(&policy.rules, state, Input::Entry(&entry), now);
-        batch.changes.extend(changes);
-        for intent in intents {
-            self.queue(policy, &intent, &entry, now, batch);
+    ) -> Result<(), StoreError> {
+        let Effects { intents, matched } = decide(&policy.rules, state, Input::Entry(&entry), now);
+        for intent in &intents {
+            self.queue_known(policy, intent, Some(&entry), now, batch).await?;
         }
         let rules = policy.rules.rules();
         let matched = matched.into_iter().map(|index| rules[index].name.clone()).collect();
         batch.entries.push(DecidedEntry { entry, taken_at: now, matched });
+        Ok(())
+    }
+
+    /// Queues an intent, once the entries that it tells of are at hand.
+    pub(super) async fn queue_known(
+        &self,
+        policy: &Policy,
+        intent: &Intent,
+        in_hand: Option<&Arc<Entry>>,
+        now: Timestamp,
+        batch: &mut Batch,
+    ) -> Result<(), StoreError> {
+        let found;
+        let entries = match (&intent.entries[..], in_hand) {
+            ([id], Some(entry)) if *id == entry.id => std::slice::from_ref(entry),
+            // What is held is not rendered.
+            _ if intent.held_by.is_some() => &[],
+            (ids, in_hand) => {
+                found = self.entries_of(ids, in_hand, batch).await?;
+                &found[..]
+            }
+        };
+        self.queue(policy, intent, entries, now, batch);
+        Ok(())
+    }
+
+    /// Entries by their ids, in that order: the one in hand, those decided in this batch, else as
+    /// they are kept. One that was deleted since is left out.
+    async fn entries_of(
+        &self,
+        ids: &[EntryId],
+        in_hand: Option<&Arc<Entry>>,
+        batch: &Batch,
+    ) -> Result<Vec<Arc<Entry>>, StoreError> {
+        let mut entries = Vec::with_capacity(ids.len());
+        for &id in ids {
+            let decided = batch.entries.iter().rev().map(|decided| &decided.entry);
+            let known = in_hand.into_iter().chain(decided).find(|entry| entry.id == id);
+            match known {
+                Some(entry) => entries.push(entry.clone()),
+                None => {
+                    let kept = self.store.entry(id).await?;
+                    entries.extend(kept.map(|view| Arc::new(view.entry)));
+                }
+            }
+        }
+        Ok(entries)
     }
 
     /// Renders an intent and adds its notification, one for each part of its message.
@@ -66,13 +112,13 @@ impl Drafter {
         &self,
         policy: &Policy,
         intent: &Intent,
-        entry: &Arc<Entry>,
+        entries: &[Arc<Entry>],
         now: Timestamp,
         batch: &mut Batch,
     ) {
         let parts = match intent.held_by {
             Some(_) => vec![None],
-            None => self.render(policy, intent, entry, now).into_iter().map(Some).collect(),
+            None => self.render(policy, intent, entries, now).into_iter().map(Some).collect(),
         };
         let key_json = intent.key.to_json();
         for (number, part) in parts.into_iter().enumerate() {
@@ -80,7 +126,7 @@ impl Drafter {
                 id: intent.id.part(u32::try_from(number).unwrap_or(u32::MAX)),
                 rule: intent.rule.clone(),
                 receiver: intent.receiver.clone(),
-                source: entry.source.clone(),
+                source: intent.source.clone(),
                 key: intent.key.digest,
                 key_json: key_json.clone(),
                 reason: intent.reason,
@@ -99,7 +145,7 @@ impl Drafter {
         &self,
         policy: &Policy,
         intent: &Intent,
-        entry: &Arc<Entry>,
+        entries: &[Arc<Entry>],
         now: Timestamp,
     ) -> Vec<Part> {
         let no_labels = std::collections::BTreeMap::new();
@@ -110,8 +156,9 @@ impl Drafter {
             rule: &intent.rule,
             labels: rule.map_or(&no_labels, |rule| &rule.labels),
             severity: intent.severity,
-            entries: std::slice::from_ref(entry),
+            entries,
             count: intent.count,
+            incident: intent.incident,
             now,
             message: None,
         };
@@ -153,6 +200,16 @@ impl Drafter {
         self.observer.observe(Event::RenderFailed { receiver });
         vec![policy.renderer.plain(request, problem)]
     }
+}
+
+/// The state that was committed.
+pub(super) fn state_of(records: Vec<(String, Vec<u8>)>, policy: &Policy) -> State {
+    let state = State::from_records(records, &*policy.matchers);
+    if let Some(first) = state.unreadable().first() {
+        let records = state.unreadable().len();
+        warn!(records, "what rules remember is in part not readable and is passed over: {first}");
+    }
+    state
 }
 
 /// The templates that failed lately, each for one receiver, and when they last did.

@@ -6,9 +6,11 @@
 //! put down in the next one: a sync, and the pages that every commit writes anew, then serve all of
 //! them. Each is answered when its rows are on the disk. A commit that fails because of what one of
 //! them holds is made again for each alone, so that one poll's trouble stays its own.
+//! Timers fire in the same loop, and what people wish is met there (`turn`).
 //! Deliberately absent: which entries are fresh.
 
 mod draft;
+mod turn;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -18,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::{
+        clause::Clause,
         decision::State,
         entry::Entry,
         rule::{Rule, RuleSet},
@@ -28,7 +31,10 @@ use crate::{
     },
 };
 
-use self::draft::{Drafter, TemplateFailures};
+use self::{
+    draft::{Drafter, TemplateFailures, state_of},
+    turn::{Look, Turn},
+};
 use super::{alarm::Alarms, wake::Wakes};
 
 /// Entries decided before others get a turn on the thread.
@@ -46,15 +52,26 @@ pub struct Policy {
     pub rules: RuleSet,
     /// What makes their messages.
     pub renderer: Arc<dyn Renderer>,
+    /// Compiles the clauses of silences from the text that they were written in.
+    pub matchers: Matchers,
     by_name: HashMap<Arc<str>, usize>,
 }
+
+/// Compiles a silence's clauses.
+pub type Matchers = Arc<dyn Fn(&str) -> Option<Clause> + Send + Sync>;
 
 impl Policy {
     /// Rules with the renderer of their messages.
     pub fn new(rules: RuleSet, renderer: Arc<dyn Renderer>) -> Self {
         let names = rules.rules().iter().enumerate();
         let by_name = names.map(|(index, rule)| (rule.name.clone(), index)).collect();
-        Self { rules, renderer, by_name }
+        Self { rules, renderer, matchers: Arc::new(|_| None), by_name }
+    }
+
+    /// The same with a reader of silences' clauses.
+    #[must_use]
+    pub fn reading(self, matchers: Matchers) -> Self {
+        Self { matchers, ..self }
     }
 
     fn rule(&self, name: &str) -> Option<&Rule> {
@@ -82,10 +99,28 @@ pub struct Taken {
     pub rejected: Vec<(RepoKey, Rejected)>,
 }
 
-/// A poll's rows, and whom to tell that they are on the disk.
-struct Ask {
-    taken: Taken,
-    answer: oneshot::Sender<Result<(), StoreError>>,
+/// What is asked of the loop, and whom to tell that it is done: on the disk, where it leads to
+/// anything.
+enum Ask {
+    /// A poll's rows.
+    Take(Box<Taken>, Answer),
+    /// Something else that is to be decided.
+    Turn(Turn, Answer),
+    /// A look at what is remembered.
+    Look(Look, Answer),
+}
+
+/// Whom to tell.
+type Answer = oneshot::Sender<Result<(), StoreError>>;
+
+impl Ask {
+    /// A poll's rows that others may share a commit with, and how many.
+    const fn shares(&self) -> Option<usize> {
+        match self {
+            Self::Take(taken, _) if !taken.unseal => Some(taken.entries.len()),
+            _ => None,
+        }
+    }
 }
 
 /// What the loop works with.
@@ -112,6 +147,8 @@ pub struct Deciding {
     clock: Arc<dyn Clock>,
     wakes: Wakes,
     drafter: Drafter,
+    /// Timers could not be fired the last time.
+    failing: bool,
 }
 
 impl Decider {
@@ -121,12 +158,14 @@ impl Decider {
     /// The store can't say what that is.
     pub async fn new(policy: Policy, world: DeciderWorld) -> Result<(Self, Deciding), StoreError> {
         let DeciderWorld { store, clock, observer, alarms, wakes } = world;
-        let state = Some(State::from_records(store.state().await?));
+        let state = Some(state_of(store.state().await?, &policy));
         let policy = Arc::new(ArcSwap::from_pointee(policy));
         let (sender, asks) = mpsc::channel(WAITING);
-        let drafter = Drafter { observer, alarms, failures: TemplateFailures::default() };
+        let failures = TemplateFailures::default();
+        let drafter = Drafter { store: store.clone(), observer, alarms, failures };
         let decider = Self { policy: policy.clone(), asks: sender };
-        Ok((decider, Deciding { policy, asks, state, store, clock, wakes, drafter }))
+        let failing = false;
+        Ok((decider, Deciding { policy, asks, state, store, clock, wakes, drafter, failing }))
     }
 
     /// What is in force.
@@ -141,7 +180,7 @@ impl Decider {
     /// that stops waiting does not take its rows back.
     pub async fn take(&self, taken: Taken) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
-        if self.asks.send(Ask { taken, answer }).await.is_err() {
+        if self.asks.send(Ask::Take(Box::new(taken), answer)).await.is_err() {
             return Err(stopped());
         }
         answered.await.unwrap_or_else(|_| Err(stopped()))
@@ -158,48 +197,73 @@ fn stopped() -> StoreError {
 impl Deciding {
     /// Decides until cancelled; a commit that was begun is ended first.
     pub async fn run(mut self, cancel: CancellationToken) {
+        self.begin(&cancel).await;
         let mut next = None;
-        loop {
+        while !cancel.is_cancelled() {
+            self.tick().await;
+            let idle = self.idle();
             let first = match next.take() {
                 Some(ask) => ask,
                 None => tokio::select! {
                     biased;
                     () = cancel.cancelled() => return,
-                    Some(ask) = self.asks.recv() => ask,
-                    else => return,
+                    ask = self.asks.recv() => match ask {
+                        Some(ask) => ask,
+                        None => return,
+                    },
+                    () = tokio::time::sleep(idle) => continue,
                 },
             };
-            let mut group = vec![first];
-            next = self.gather(&mut group);
-            self.take_all(group).await;
-            if cancel.is_cancelled() {
-                return;
+            next = self.meet(first).await;
+        }
+    }
+
+    /// Meets what is asked; rows together with what else waits and fits. Gives back what came with
+    /// them and does not fit, to come first the next time.
+    async fn meet(&mut self, first: Ask) -> Option<Ask> {
+        // Nobody may be waiting any more for an answer.
+        match first {
+            Ask::Turn(turn, answer) => {
+                let _ = answer.send(self.take_turn(turn).await);
+                None
+            }
+            Ask::Look(look, answer) => {
+                let _ = answer.send(self.show(look).await);
+                None
+            }
+            Ask::Take(taken, answer) => {
+                let mut group = vec![(*taken, answer)];
+                let next = self.gather(&mut group);
+                self.take_all(group).await;
+                next
             }
         }
     }
 
     /// Adds what else waits and fits. Gives back one that does not fit, to come first the next time.
-    fn gather(&mut self, group: &mut Vec<Ask>) -> Option<Ask> {
-        let mut rows = group[0].taken.entries.len();
-        if group[0].taken.unseal {
+    fn gather(&mut self, group: &mut Vec<(Taken, Answer)>) -> Option<Ask> {
+        let mut rows = group[0].0.entries.len();
+        if group[0].0.unseal {
             return None;
         }
         while rows < COMMIT_ROWS {
             let ask = self.asks.try_recv().ok()?;
-            rows += ask.taken.entries.len();
-            if ask.taken.unseal || rows > COMMIT_ROWS {
-                return Some(ask);
+            rows += ask.shares().unwrap_or(COMMIT_ROWS);
+            match ask {
+                Ask::Take(taken, answer) if !taken.unseal && rows <= COMMIT_ROWS => {
+                    group.push((*taken, answer));
+                }
+                other => return Some(other),
             }
-            group.push(ask);
         }
         None
     }
 
     /// Takes all of a group in with one commit, or each alone where that fails through what one of
     /// them holds.
-    async fn take_all(&mut self, group: Vec<Ask>) {
+    async fn take_all(&mut self, group: Vec<(Taken, Answer)>) {
         let (group, answers): (Vec<_>, Vec<_>) =
-            group.into_iter().map(|ask| (Shared::from(ask.taken), ask.answer)).unzip();
+            group.into_iter().map(|(taken, answer)| (Shared::from(taken), answer)).unzip();
         let result = self.take_in(&group).await;
         let apart =
             group.len() > 1 && matches!(&result, Err(error) if error.kind == StoreErrorKind::Bug);
@@ -213,14 +277,19 @@ impl Deciding {
         }
     }
 
+    /// What is remembered, taken out: to be put back once what changes it is committed.
+    async fn take_state(&mut self, policy: &Policy) -> Result<State, StoreError> {
+        match self.state.take() {
+            Some(state) => Ok(state),
+            None => Ok(state_of(self.store.state().await?, policy)),
+        }
+    }
+
     /// Decides and commits.
     async fn take_in(&mut self, group: &[Shared]) -> Result<(), StoreError> {
         // Put back once all of it is committed.
-        let mut state = match self.state.take() {
-            Some(state) => state,
-            None => State::from_records(self.store.state().await?),
-        };
         let policy = self.policy.load_full();
+        let mut state = self.take_state(&policy).await?;
         let now = self.clock.now();
         let mut batch = Batch { at: Some(now), ..Batch::default() };
         let mut decided = 0_usize;
@@ -233,9 +302,10 @@ impl Deciding {
                 if decided.is_multiple_of(YIELD_EVERY) {
                     tokio::task::yield_now().await;
                 }
-                self.drafter.decide(&policy, &mut state, entry.clone(), now, &mut batch);
+                self.drafter.decide(&policy, &mut state, entry.clone(), now, &mut batch).await?;
             }
         }
+        batch.changes = state.take_changes();
         let counts = Counts::of(&batch);
         self.store.commit(batch).await?;
         self.state = Some(state);

@@ -113,6 +113,11 @@ fn must(command: &mut Command) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_independent_tool_finds_every_answer_as_described() {
     let bell = bell().await;
+    // So that there is a silence to end.
+    let token = format!("Authorization: Bearer {TOKEN}");
+    let wish = r#"{"matchers": {"service": "pay"}, "author": "mei", "for": "2h"}"#;
+    let begun = bell.post("/api/v1/silences", &[&token], wish).await;
+    assert_eq!(begun.status, 201, "{}", begun.body);
     let (url, folder) = (bell.service.url.clone(), tempfile::tempdir().unwrap());
     let run = move || {
         let script = fs::canonicalize("tests/clients/openapi.py").unwrap();

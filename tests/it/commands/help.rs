@@ -72,7 +72,9 @@ async fn a_wrong_command_line_is_told_with_what_was_meant() {
         (&[], "Usage"),
         // Commands of later issues.
         (&["explain"], "unrecognized subcommand"),
-        (&["silence", "list"], "unrecognized subcommand"),
+        (&["silence", "add", "service: pay"], "--for"),
+        (&["silence", "add", "--for", "2h"], "<CLAUSES>"),
+        (&["silence", "end", "--url", "http://127.0.0.1:9", "x"], "not an id"),
     ] {
         let ended = command(folder.path(), args).await;
         assert_eq!(ended.code, 2, "{args:?}: {ended:?}");

@@ -106,6 +106,21 @@ fn the_rules_page_passes_check() {
 }
 
 #[test]
+fn the_page_about_quiet_passes_check() {
+    let blocks = blocks("docs/quiet.md");
+    let is_rules = |block: &&String| block.starts_with("rules:") || block.starts_with("defaults:");
+    let intervals = blocks.iter().find(|block| block.starts_with("time_intervals:")).unwrap();
+    for rules in blocks.iter().filter(is_rules) {
+        let problems = problems_of(intervals, rules);
+        assert!(problems.is_empty(), "{rules}\n{}", shown(&problems));
+    }
+    for block in blocks.iter().filter(|block| !is_rules(block)) {
+        let problems = problems_of(block, &ONE_RULE.replace("REPLACED", "dev-slack"));
+        assert!(problems.is_empty(), "{block}\n{}", shown(&problems));
+    }
+}
+
+#[test]
 fn the_other_pages_examples_pass_check() {
     for (path, receiver) in [
         ("docs/sources.md", "dev-slack"),

@@ -6,6 +6,7 @@ mod deciding;
 mod discovery;
 mod failing;
 mod fairness;
+mod quiet;
 mod refused;
 mod scene;
 mod schedule;

@@ -16,6 +16,7 @@ use triggerbell::{
         clause::Clause,
         entry::{Row, WallTime},
         expression::Glob,
+        quiet::Quiet,
         rule::{DEFAULT_BY, Mode, Notify, Origin, Rule, RuleSet, Severity},
     },
     engine::{
@@ -24,6 +25,7 @@ use triggerbell::{
         decider::{Decider, DeciderWorld, Policy},
         intake::{DiscoverSettings, Intake, IntakeSettings, IntakeWorld, SourceBoard},
         wake::Wakes,
+        watch::Watch,
     },
     ports::{
         AlarmKind, Clock, Event, Listed, Listing, ListingRequest, Observer, Page, PageRequest,
@@ -335,6 +337,7 @@ pub(super) fn everything(template: Option<&str>) -> Rule {
         template: template.map(Into::into),
         notify: Notify::Every,
         by: DEFAULT_BY.to_vec(),
+        quiet: Quiet::default(),
         stop: false,
         mode: Mode::Live,
         origin: Origin::default(),
@@ -432,7 +435,7 @@ impl Scene {
         let (decider, deciding) = Decider::new(policy, world).await.unwrap();
         let world = IntakeWorld {
             store,
-            decider,
+            decider: decider.clone(),
             clock: Arc::new(self.clock),
             observer: self.observer.clone(),
             alarms: self.alarms.clone(),
@@ -449,9 +452,11 @@ impl Scene {
         };
         let intake = Intake::new(settings, self.registry.clone(), world);
         let (board, cancel) = (intake.board(), CancellationToken::new());
+        let watch = Watch::new(decider, [("shop".into(), board.clone())]);
         let (reading, deciding) = (intake.run(cancel.clone()), deciding.run(cancel.clone()));
+        let watching = watch.run(cancel.clone());
         let task = tokio::spawn(async move {
-            tokio::join!(reading, deciding);
+            tokio::join!(reading, deciding, watching);
         });
         self.running = Some(Running { board, cancel, task });
     }

@@ -342,8 +342,12 @@ impl Store for Memory {
         unreachable!("the API does that")
     }
 
-    async fn entry(&self, _: EntryId) -> Result<Option<EntryView>, StoreError> {
-        unreachable!("the API does that")
+    async fn entry(&self, id: EntryId) -> Result<Option<EntryView>, StoreError> {
+        Ok(self.with(|inner| {
+            let entry = inner.entries.get(&id)?.clone();
+            let (seq, taken_at) = (0, entry.row.time);
+            Some(EntryView { seq, entry, taken_at, matched: Vec::new(), notifications: Vec::new() })
+        }))
     }
 
     async fn notifications(

@@ -113,6 +113,7 @@ impl Coded for HeldBy {
             Self::Storm => 5,
             Self::Throttle => 6,
             Self::Group => 7,
+            Self::CatchUp => 8,
         }
     }
 }

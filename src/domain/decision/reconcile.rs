@@ -1,0 +1,95 @@
+//! What becomes of what is remembered when the rules change.
+//!
+//! Rules are known by name. One that is gone, or whose `by` or `notify` is another, ends its incidents
+//! in the record, with no message; what waited for it in a bundle is recorded as held. Since each
+//! record says what its rule was like, the old rules are not needed, and a file that was edited
+//! while nothing ran is dealt with in the same way. Deliberately absent: reading the new rules.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Decision, Effects, state::State};
+use crate::domain::{
+    memory::Slot,
+    notification::Key,
+    rule::{Rule, RuleSet},
+};
+
+/// An incident that ended because its rule is gone or means something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// The rule's name.
+    pub rule: Arc<str>,
+    /// What it was about.
+    pub key: Key,
+    /// Whether the rule is gone, rather than changed.
+    pub removed: bool,
+}
+
+/// Fits what is remembered to a rule set, and says which incidents ended by that. Tells nobody
+/// anything; [`State::take_changes`] is to be committed.
+pub fn reconcile(rules: &RuleSet, state: &mut State, now: Timestamp) -> (Effects, Vec<Closed>) {
+    let mut decision = Decision::new(rules, state, now);
+    let closed = decision.drop_incidents();
+    decision.drop_bundles();
+    decision.drop_storms();
+    // Receivers that a rule no longer tells are told nothing more.
+    decision.state.derived = Default::default();
+    decision.state.bind(rules, decision.now);
+    (decision.effects, closed)
+}
+
+impl Decision<'_> {
+    /// The rule that a record was made for, if it means the same now.
+    fn same_rule(&self, slot: &Slot, shape: u64) -> Option<&Rule> {
+        let &index = self.rules.lookup.by_name.get(&slot.rule)?;
+        (self.rules.lookup.of[index].shape == shape).then(|| &self.rules.rules()[index])
+    }
+
+    fn drop_incidents(&mut self) -> Vec<Closed> {
+        let gone = self
+            .state
+            .incidents
+            .find(|slot, incident| self.same_rule(slot, incident.shape).is_none());
+        let removed = gone.into_iter().filter_map(|slot| {
+            let incident = self.state.incidents.remove(&slot)?;
+            let removed = !self.rules.lookup.by_name.contains_key(&slot.rule);
+            incident.open.then_some(Closed { rule: slot.rule, key: incident.key, removed })
+        });
+        removed.collect()
+    }
+
+    fn drop_bundles(&mut self) {
+        let all = self.state.bundles.find(|_, _| true);
+        for slot in all {
+            let Some(bundle) = self.state.bundles.get(&slot) else { continue };
+            let kept: Vec<_> = match self.same_rule(&slot, bundle.shape) {
+                Some(rule) => bundle
+                    .receivers
+                    .iter()
+                    .filter(|receiver| rule.send_to.contains(receiver))
+                    .cloned()
+                    .collect(),
+                None => Vec::new(),
+            };
+            if kept.len() == bundle.receivers.len() {
+                continue;
+            }
+            self.hold_bundle(&slot, &kept);
+            if kept.is_empty() {
+                self.state.bundles.remove(&slot);
+            } else {
+                self.state.bundles.edit(&slot, |bundle| bundle.receivers = kept);
+            }
+        }
+    }
+
+    fn drop_storms(&mut self) {
+        let gone =
+            self.state.storms.find(|slot, storm| self.same_rule(slot, storm.shape).is_none());
+        for slot in gone {
+            self.state.storms.remove(&slot);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Quiet by design: what people get, and what is held and why, decided as the service decides.
+//!
+//! Rules are read from files by the configuration's front door; entries, ticks, restarts and reloads
+//! go through `decide`. Time is the test's own.
+
+mod holds;
+mod incidents;
+mod intervals;
+mod restart;
+mod silences;
+mod stage;
