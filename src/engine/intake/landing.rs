@@ -121,8 +121,13 @@ impl Intake {
         let intervals = self.load().intervals();
         let wait = wait.max(if busy { intervals.busy } else { intervals.idle });
         let asked = polled.asked_at.unwrap_or(now);
-        let next = asked.checked_add(wait).unwrap_or(now + REPO_BACKOFF_MAX);
-        self.queue.put(next.max(now), index);
+        let next = asked.checked_add(wait).unwrap_or(now + REPO_BACKOFF_MAX).max(now);
+        // A short budget spreads them by itself.
+        let next = match ended && wait == self.settings.poll_every {
+            true => self.spread.seat(next, wait, self.roster.len()),
+            false => next,
+        };
+        self.queue.put(next, index);
     }
 
     /// Measures the interval that a repository is really polled at.

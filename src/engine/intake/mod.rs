@@ -57,7 +57,7 @@ use landing::Refusal;
 use places::{Place, Places};
 use poll::{Job, PollError, Polled, Poller};
 use roster::{Roster, Standing};
-use schedule::{Next, Queue};
+use schedule::{Next, Queue, Spread};
 
 /// Polls in hand at once, long walks apart: what the budget can serve within a few seconds, so that
 /// one that can't wait does not stand behind many that can.
@@ -117,6 +117,7 @@ pub struct Intake {
     health: Health,
     roster: Roster,
     queue: Queue,
+    spread: Spread,
     discovery: Option<Discovery>,
     /// Repositories that wait for a place among the long walks, in the order in which they came.
     backlogs: VecDeque<usize>,
@@ -183,6 +184,7 @@ impl Intake {
             health,
             roster: Roster::default(),
             queue: Queue::default(),
+            spread: Spread::default(),
             backlogs: VecDeque::new(),
             flights: FuturesUnordered::new(),
             polling: 0,

@@ -13,6 +13,10 @@
 //! a place and a turn of its own. New repositories do not wait in that order, but every second turn
 //! is left to those that do.
 //!
+//! Where the budget leaves time between them, polls are spread over the interval ([`Spread`]): those
+//! that once ended together, because one commit served them, would else be due together for ever
+//! after, and the last of them would wait for all others.
+//!
 //! `plan` works out intervals by this same code. Deliberately absent: requests, and clocks.
 
 use std::{
@@ -78,6 +82,36 @@ fn seconds(seconds: f64) -> Duration {
         return Duration::ZERO;
     }
     Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST).min(LONGEST)
+}
+
+/// Spreads polls over their interval.
+///
+/// A poll that would come too close to the one that was seated before it comes later, by at most a
+/// [`STRETCH`] of its interval each time. So a crowd of any size thins out within some twenty rounds, and
+/// polls that lie apart are left where they are.
+#[derive(Debug, Default)]
+pub(super) struct Spread {
+    /// The latest seat given.
+    last: Option<Instant>,
+}
+
+/// One over the part of its interval by which a poll is put off at most.
+const STRETCH: u32 = 20;
+
+impl Spread {
+    /// When a poll comes that may come at `at`, one of `among` that are each asked every `interval`.
+    pub(super) fn seat(&mut self, at: Instant, interval: Duration, among: usize) -> Instant {
+        // A little closer than evenly, so that all of them fit.
+        let apart = interval.mul_f64(0.9 / among.max(1) as f64);
+        let latest = at + interval / STRETCH;
+        let seat = match self.last {
+            // A seat beyond that was given when intervals were longer: it says nothing any more.
+            Some(last) if last <= latest => (last + apart).clamp(at, latest),
+            _ => at,
+        };
+        self.last = Some(seat);
+        seat
+    }
 }
 
 /// Repositories that wait for their next poll, by index; each at most once.
@@ -200,6 +234,42 @@ mod tests {
             // And none of it is wasted where it is short.
             if round_s > floor_s {
                 prop_assert!(asked >= per_second * 0.5, "{asked} of {per_second}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn polls_that_end_together_part_and_none_is_put_off_by_much(
+            repos in 1_usize..200,
+            interval_s in 1_u64..100,
+            crowded in prop::collection::vec(0.0..0.02_f64, 200),
+        ) {
+            let interval = Duration::from_secs(interval_s);
+            let (begin, mut spread) = (Instant::now(), Spread::default());
+            // All of them are asked within a fiftieth of the interval.
+            let mut asked: Vec<_> = crowded[..repos]
+                .iter()
+                .map(|part| begin + interval.mul_f64(*part))
+                .collect();
+            asked.sort();
+            for round in 0..30 {
+                let earlier = asked.clone();
+                for at in &mut asked {
+                    *at = spread.seat(*at + interval, interval, repos);
+                }
+                asked.sort();
+                for (before, at) in earlier.iter().zip(&asked) {
+                    let waited = *at - *before;
+                    prop_assert!(waited >= interval, "the interval is a floor");
+                    prop_assert!(waited <= interval * 21 / 20, "{waited:?} of {interval:?}");
+                    prop_assert!(round < 26 || waited <= interval * 101 / 100, "it comes to rest");
+                }
+            }
+            let even = interval.as_secs_f64() / repos as f64;
+            for pair in asked.windows(2) {
+                let apart = (pair[1] - pair[0]).as_secs_f64();
+                prop_assert!(apart >= even * 0.85, "{apart} s of {even} s");
             }
         }
     }
