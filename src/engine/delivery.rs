@@ -106,6 +106,8 @@ pub struct Lane {
     settling: usize,
     sending: usize,
     claiming: bool,
+    /// The claim that was begun last went along with the settlement that was.
+    claims_along: bool,
     /// When to claim next; `None` when nothing is known to wait.
     look_at: Option<Timestamp>,
     /// The bell rang since the last claim was begun, so what that claim saw may be old.
@@ -167,6 +169,7 @@ impl Lane {
             settling: 0,
             sending: 0,
             claiming: false,
+            claims_along: false,
             look_at: Some(Timestamp::MIN),
             rung: false,
             asking: false,
@@ -224,13 +227,22 @@ impl Lane {
         let mut until = self.wait_until(now);
         let gather = self.gathers();
         if gather.is_none() {
-            // Both at once, so that they share a commit.
-            if !self.unsettled.is_empty() && self.settling == 0 {
+            // Both at once, so that they share a commit: the claim comes second, and finds those
+            // that the settlement lets come forward.
+            let settles = !self.unsettled.is_empty() && self.settling == 0;
+            if settles {
                 self.start_settle(Duration::ZERO);
+                self.claims_along = false;
+                if self.settings.pace.is_none() {
+                    self.look_at = Some(Timestamp::MIN);
+                }
             }
             if !self.claiming && self.ready.len() < self.settings.concurrency * 2 {
                 match self.claimable(now) {
-                    Claimable::Now(limit) => self.start_claim(limit, now),
+                    Claimable::Now(limit) => {
+                        self.start_claim(limit, now);
+                        self.claims_along = settles;
+                    }
                     Claimable::At(at) => until = until.min(at),
                     Claimable::Unknown => {}
                 }
@@ -369,7 +381,10 @@ impl Lane {
         self.dirty = false;
         let store = self.world.store.clone();
         let settle = async move {
-            tokio::time::sleep(after).await;
+            // Even a wait of nothing lasts until the timer's next tick.
+            if !after.is_zero() {
+                tokio::time::sleep(after).await;
+            }
             let kept_record = record.is_some();
             let result = store.settle(batch.clone(), record).await;
             Done::Settled { batch, kept_record, result }
@@ -598,8 +613,9 @@ impl Lane {
         match result {
             Ok(()) => {
                 self.store_works();
-                // What ended may have let the next of its key come forward.
-                if self.look_at.is_none_or(|at| at > self.world.clock.now()) {
+                // What ended may have let the next of its key come forward; a claim that went along
+                // has seen it.
+                if !self.claims_along && self.look_at.is_none_or(|at| at > self.world.clock.now()) {
                     self.start_ask();
                 }
             }

@@ -217,6 +217,8 @@ async fn messages_of_one_key_leave_in_order_and_one_at_a_time() {
     scene.pass(MINUTE).await;
     assert_eq!(scene.sent(), (0..20).collect::<Vec<_>>());
     assert_eq!(scene.receiver.most_busy.load(Ordering::SeqCst), 1);
+    // Nothing is added to the sends themselves, not even a tick of the timer.
+    assert!(*scene.sent_at().last().unwrap() < 0.195, "{:?}", scene.sent_at().last());
 }
 
 #[tokio::test(start_paused = true)]
