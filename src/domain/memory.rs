@@ -276,6 +276,11 @@ impl<V: Record> Table<V> {
         true
     }
 
+    /// Forgets what changed, where nobody commits it.
+    pub fn forget_changes(&mut self) {
+        self.changed.clear();
+    }
+
     /// What changed since this was last asked, each record once.
     pub fn take_changes(&mut self, changes: &mut Vec<StateChange>) {
         let mut slots: Vec<_> = self.changed.drain().collect();

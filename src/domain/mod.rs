@@ -24,6 +24,7 @@ mod group;
 pub mod incident;
 pub mod interval;
 pub mod memory;
+pub mod rehearsal;
 pub mod silence;
 pub mod storm;
 

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use crate::domain::{
     entry::Entry,
     incident::IncidentView,
-    notification::{NotificationId, Reason},
-    rule::Severity,
+    notification::{Intent, NotificationId, Reason},
+    rule::{Rule, Severity},
 };
 
 /// Renders messages. Pure: the same request gives the same parts.
@@ -22,6 +22,16 @@ pub trait Renderer: Send + Sync + 'static {
 
     /// A short plain message that needs no template, for when one failed. `problem` is told in it.
     fn plain(&self, request: &RenderRequest<'_>, problem: &str) -> Part;
+
+    /// What is sent: the message, or a plain one and why its template failed.
+    fn message(&self, request: &RenderRequest<'_>) -> (Vec<Part>, Option<String>) {
+        let problem = match self.render(request) {
+            Ok(parts) if !parts.is_empty() => return (parts, None),
+            Ok(_) => "it rendered to nothing".to_owned(),
+            Err(error) => error.0,
+        };
+        (vec![self.plain(request, &problem)], Some(problem))
+    }
 }
 
 /// What to render.
@@ -58,6 +68,32 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// What an alarm or a summary says, where there is no entry.
     pub message: Option<&'a str>,
+}
+
+static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
+
+impl<'a> Context<'a> {
+    /// What the template of a decided message sees: `rule` is the one that caused it, where it is
+    /// still known, `entries` are those that it lists, and `now` is when it was decided.
+    pub fn of_intent(
+        intent: &'a Intent,
+        rule: Option<&'a Rule>,
+        entries: &'a [Arc<Entry>],
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id: intent.id,
+            reason: intent.reason,
+            rule: &intent.rule,
+            labels: rule.map_or(&NO_LABELS, |rule| &rule.labels),
+            severity: intent.severity,
+            entries,
+            count: intent.count,
+            incident: intent.incident,
+            now,
+            message: None,
+        }
+    }
 }
 
 /// One message as a receiver gets it.

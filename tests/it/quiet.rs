@@ -6,6 +6,7 @@
 mod holds;
 mod incidents;
 mod intervals;
+mod rehearsal;
 mod restart;
 mod silences;
 mod stage;

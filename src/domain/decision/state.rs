@@ -2,7 +2,10 @@
 //!
 //! Deliberately absent: what changes it, which is the other files' of this folder.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{super::matcher::Matcher, StateChange};
 use crate::domain::{
     clause::Clause,
+    entry::EntryId,
     group::Bundle,
     incident::{Incident, Told},
     memory::{At, Record, Slot, Subject, Table, slot_of},
@@ -212,6 +216,33 @@ impl State {
         self.well_keys.take_changes(&mut changes);
         self.readings.take_changes(&mut changes);
         changes
+    }
+
+    /// Forgets what changed, for who commits nothing: [`State::take_changes`] will not tell it.
+    pub fn forget_changes(&mut self) {
+        self.incidents.forget_changes();
+        self.bundles.forget_changes();
+        self.storms.forget_changes();
+        self.silences.forget_changes();
+        self.well_keys.forget_changes();
+        self.readings.forget_changes();
+    }
+
+    /// Adds the entries that messages to come may still tell of. Says how many records were looked
+    /// at: it is a scan.
+    pub fn entries_to_tell(&self, entries: &mut HashSet<EntryId>) -> usize {
+        for (_, incident) in self.incidents.iter() {
+            let window = incident.window.iter().map(|(_, entry)| *entry);
+            entries.extend(window.chain([incident.first, incident.last_entry]));
+        }
+        for (_, bundle) in self.bundles.iter() {
+            entries.extend(bundle.listed.iter().map(|listed| listed.entry));
+        }
+        for (_, storm) in self.storms.iter() {
+            entries.extend(storm.recent.iter().map(|(_, _, entry)| *entry));
+            entries.extend(storm.raging.iter().map(|raging| raging.opened_by));
+        }
+        self.incidents.len() + self.bundles.len() + self.storms.len()
     }
 
     /// Derives what follows from the records and a rule set, where it is not the one of last time.

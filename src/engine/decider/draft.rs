@@ -148,30 +148,16 @@ impl Drafter {
         entries: &[Arc<Entry>],
         now: Timestamp,
     ) -> Vec<Part> {
-        let no_labels = std::collections::BTreeMap::new();
         let rule = policy.rule(&intent.rule);
-        let context = Context {
-            id: intent.id,
-            reason: intent.reason,
-            rule: &intent.rule,
-            labels: rule.map_or(&no_labels, |rule| &rule.labels),
-            severity: intent.severity,
-            entries,
-            count: intent.count,
-            incident: intent.incident,
-            now,
-            message: None,
-        };
+        let context = Context::of_intent(intent, rule, entries, now);
         let template = rule.and_then(|rule| rule.template.as_deref());
         let request = RenderRequest { template, receiver: &intent.receiver, context: &context };
-        match policy.renderer.render(&request) {
-            Ok(parts) if !parts.is_empty() => {
-                self.template_works(&request, now);
-                parts
-            }
-            Ok(_) => self.render_plain(policy, &request, "it rendered to nothing", now),
-            Err(error) => self.render_plain(policy, &request, &error.0, now),
+        let (parts, problem) = policy.renderer.message(&request);
+        match problem {
+            None => self.template_works(&request, now),
+            Some(problem) => self.template_fails(&request, &problem, now),
         }
+        parts
     }
 
     /// Ends the alarm about a template that failed before and has worked for a while.
@@ -181,13 +167,7 @@ impl Drafter {
         }
     }
 
-    fn render_plain(
-        &self,
-        policy: &Policy,
-        request: &RenderRequest<'_>,
-        problem: &str,
-        now: Timestamp,
-    ) -> Vec<Part> {
+    fn template_fails(&self, request: &RenderRequest<'_>, problem: &str, now: Timestamp) {
         let receiver = request.receiver;
         let about = self.failures.fails(request, now);
         debug!(
@@ -198,7 +178,6 @@ impl Drafter {
         let message = format!("template {about} failed, a plain message went instead: {problem}");
         self.alarms.raise(AlarmKind::Template, &about, &message, now);
         self.observer.observe(Event::RenderFailed { receiver });
-        vec![policy.renderer.plain(request, problem)]
     }
 }
 
