@@ -36,6 +36,7 @@ pub struct Metrics {
     matched: Family<RuleLabels, Counter>,
     queued: Family<ReceiverLabels, Counter>,
     held: Family<HeldLabels, Counter>,
+    folded: Family<ReceiverLabels, Counter>,
     render_failures: Family<ReceiverLabels, Counter>,
     attempts: Family<AttemptLabels, Counter>,
     attempt_seconds: Family<ReceiverLabels, Histogram, Seconds>,
@@ -124,6 +125,7 @@ impl Metrics {
             matched: Family::default(),
             queued: Family::default(),
             held: Family::default(),
+            folded: Family::default(),
             render_failures: Family::default(),
             attempts: Family::default(),
             attempt_seconds: Family::new_with_constructor(Seconds),
@@ -188,6 +190,11 @@ impl Metrics {
             "notifications_held",
             "Notifications decided and not sent, by what held them",
             self.held.clone(),
+        );
+        registry.register(
+            "notifications_folded",
+            "Notifications folded into digests",
+            self.folded.clone(),
         );
         registry.register(
             "render_failures",
@@ -293,6 +300,10 @@ impl Observer for Metrics {
             }
             Event::Queued { receiver: name, count } => {
                 self.queued.get_or_create(&receiver(name)).inc_by(count);
+            }
+            Event::Folded { receiver, count } => {
+                let labels = ReceiverLabels { receiver: receiver.to_owned() };
+                self.folded.get_or_create(&labels).inc_by(count);
             }
             Event::Held { by, count } => {
                 self.held.get_or_create(&HeldLabels { by: by.to_owned() }).inc_by(count);

@@ -23,12 +23,14 @@ use crate::{
     },
     api::{self, ApiSettings},
     config::{self, Config, SourceSettings},
+    domain::digest::Pressure,
     engine::{
         alarm::Alarms,
         board::LaneBoards,
         cursor::FirstRun,
         decider::{Decider, DeciderWorld, Deciding, Policy},
         delivery::{Lane, LaneSettings, LaneWorld},
+        digest::Digests,
         intake::{DiscoverSettings, Inbox, InboxLoop, Intake, IntakeSettings, IntakeWorld},
         teller::AlarmTeller,
         upkeep::{RetentionSettings, Upkeep},
@@ -166,6 +168,7 @@ impl App {
             };
             let record = records.remove(&receiver.name);
             Lane::new(settings, notifier, lane_world.clone(), boards.lane(&receiver.name), record)
+                .folding(digests(receiver, &decider))
         };
         let lanes: Vec<_> = config.receivers.iter().zip(notifiers).map(lane).collect();
 
@@ -284,6 +287,14 @@ fn closed() -> StoreError {
         kind: crate::ports::StoreErrorKind::Bug,
         message: "the store could not be opened: its thread ended".to_owned(),
     }
+}
+
+/// How a receiver's lane folds: where it has a pace, and does.
+fn digests(receiver: &config::Receiver, decider: &Decider) -> Option<Digests> {
+    let (pace, after) = (receiver.pace?, receiver.digest_after?);
+    let decider = decider.clone();
+    let renderer = move || decider.policy().renderer.clone();
+    Some(Digests { pressure: Pressure { pace, after }, renderer: Arc::new(renderer) })
 }
 
 fn say_released(claims: u64, orphans: u64) {

@@ -29,6 +29,8 @@ pub struct Receiver {
     pub settings: Arc<dyn Settings>,
     /// How fast it may be sent to.
     pub pace: Option<Pace>,
+    /// How long pace may let a message wait before what waits folds into a digest; `None` for never.
+    pub digest_after: Option<Duration>,
     /// The template, where one is named.
     pub template: Option<Arc<str>>,
     /// Sends that run side by side, at least 1.
@@ -52,6 +54,9 @@ impl Receiver {
 /// their pace, webhooks are as fast as their answers.
 const CHAT_CONCURRENCY: usize = 4;
 const WEBHOOK_CONCURRENCY: usize = 16;
+
+/// How long pace may let messages wait where the configuration says nothing.
+const DIGEST_AFTER: Duration = seconds(60);
 
 /// A receiver as far as it could be read: its name is known to rules even if the rest is wrong.
 pub(super) struct ReadReceiver<'a> {
@@ -77,13 +82,19 @@ pub(super) fn receiver<'a>(entry: &Entry, value: Value<'a>, folder: &Path) -> Re
     let template_name = template.and_then(|value| value.name());
     let concurrency = map.get("concurrency").and_then(|value| value.number(1..=256));
     let http = http(&mut map, folder);
-    later(&mut map);
+    map.not_yet("fallback");
+    let digest = map.get("digest").and_then(|value| value.one_of(&[("on", true), ("off", false)]));
+    let digest_after =
+        map.get("digest_after").and_then(|value| value.duration(seconds(10)..=seconds(3600)));
     map.finish("keys of a receiver");
     let receiver =
         settings.zip(kind).map(|((settings, Forms { form, wecom }, guard), kind)| Receiver {
             name: Arc::clone(&name),
             settings,
             pace: pace_written.flatten().or(kind.default_pace),
+            digest_after: digest
+                .unwrap_or(kind.digest)
+                .then(|| digest_after.unwrap_or(DIGEST_AFTER)),
             template: template_name.map(Into::into),
             concurrency: concurrency.unwrap_or(match kind.default_pace {
                 Some(_) => CHAT_CONCURRENCY,
@@ -151,18 +162,6 @@ fn no_type(map: &mut MapReader<'_>, kinds: &[&'static str], what: &str) {
         )),
     };
     value.add(problem.known("types", kinds.iter().copied()));
-}
-
-/// Keys of later versions.
-fn later(map: &mut MapReader<'_>) {
-    map.not_yet("fallback");
-    map.not_yet("digest_after");
-    if let Some(value) = map.get("digest")
-        && value.one_of(&[("on", true), ("off", false)]) == Some(true)
-    {
-        let message = "this version does not do digests yet";
-        value.add(value.problem(Code::NotYet, message).help("write `off`, or leave it out"));
-    }
 }
 
 /// What a receiver asks for of its messages' form, by its type.

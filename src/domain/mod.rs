@@ -20,6 +20,7 @@ pub mod verdict;
 mod wording;
 
 pub mod decision;
+pub mod digest;
 mod group;
 pub mod incident;
 pub mod interval;

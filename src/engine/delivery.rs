@@ -26,10 +26,10 @@ use crate::{
         pace::{Pace, PaceLog},
         retry::{JITTER_SHARE, NextStep, RETRY_AFTER_CAP, next_step},
     },
-    engine::{alarm::Alarms, board::LaneBoard, wake::Wakes},
+    engine::{alarm::Alarms, board::LaneBoard, digest::Digests, wake::Wakes},
     ports::{
-        AlarmKind, Claim, Clock, ClosedLane, Delivery, Event, LaneRecord, Notifier, Observer,
-        SettleAs, Settlement, Store, StoreError,
+        AlarmKind, Claim, Clock, ClosedLane, Delivery, Event, Folding, LaneRecord, Notifier,
+        Observer, SettleAs, Settlement, Store, StoreError,
     },
 };
 
@@ -124,11 +124,15 @@ pub struct Lane {
     stopping: bool,
     /// When a settlement or a claim was last begun.
     wrote_at: Option<tokio::time::Instant>,
+    /// How what waits folds into digests, where it does.
+    digests: Option<Digests>,
+    /// A digest is gathered: nothing is claimed before this.
+    gather_until: Option<Timestamp>,
 }
 
 /// A piece of work that ended.
 enum Done {
-    Claimed { wanted: usize, result: Result<Vec<Delivery>, StoreError> },
+    Claimed { wanted: usize, folding: Folding, result: Result<Vec<Delivery>, StoreError> },
     NextDue(Result<Option<Timestamp>, StoreError>),
     Sent(Box<Attempt>),
     Settled { batch: Arc<[Settlement]>, kept_record: bool, result: Result<(), StoreError> },
@@ -179,6 +183,8 @@ impl Lane {
             work: FuturesUnordered::new(),
             stopping: false,
             wrote_at: None,
+            digests: None,
+            gather_until: None,
         };
         // Whoever started it may have changed what the lane was closed for.
         lane.probe_within(PROBE_MIN);
@@ -187,6 +193,12 @@ impl Lane {
         }
         lane.show();
         lane
+    }
+
+    /// The same, folding what pace can't clear in time into digests.
+    #[must_use]
+    pub fn folding(self, digests: Option<Digests>) -> Self {
+        Self { digests, ..self }
     }
 
     /// Delivers until cancelled; then lets sends in flight settle for a bounded time.
@@ -280,6 +292,7 @@ impl Lane {
             closed.next_probe_at = meant(closed.next_probe_at, PROBE_MAX);
         }
         if !back.is_zero() {
+            self.gather_until = None;
             self.dirty = true;
             self.look_at = Some(Timestamp::MIN);
         }
@@ -314,7 +327,8 @@ impl Lane {
         let closed = self.record.closed.as_ref();
         let probe = closed.map_or(Timestamp::MIN, |closed| closed.next_probe_at);
         let hold = self.record.hold_until.unwrap_or(Timestamp::MIN);
-        let at = self.look_at.unwrap_or(slow).max(probe).max(hold);
+        let gather = self.gather_until.unwrap_or(Timestamp::MIN);
+        let at = self.look_at.unwrap_or(slow).max(probe).max(hold).max(gather);
         if at > now {
             return Claimable::At(at);
         }
@@ -349,7 +363,20 @@ impl Lane {
             lane: self.settings.pace.is_some().then(|| self.record_at(now)),
         };
         let store = self.world.store.clone();
-        let claim = async move { Done::Claimed { wanted, result: store.claim(claim).await } };
+        let digests = self.digests.as_ref().filter(|_| self.record.closed.is_none());
+        let fold = digests.map(|digests| digests.wish(&claim.receiver, self.record.folded_at, now));
+        let claim = async move {
+            let folding = match fold {
+                Some(fold) => store.fold(fold).await,
+                None => Ok(Folding::Calm),
+            };
+            let (folding, result) = match folding {
+                Ok(Folding::Gather(until)) => (Folding::Gather(until), Ok(Vec::new())),
+                Ok(folding) => (folding, store.claim(claim).await),
+                Err(error) => (Folding::Calm, Err(error)),
+            };
+            Done::Claimed { wanted, folding, result }
+        };
         self.work.push(claim.boxed());
     }
 
@@ -405,7 +432,10 @@ impl Lane {
 
     fn absorb(&mut self, done: Done) {
         match done {
-            Done::Claimed { wanted, result } => self.absorb_claim(wanted, result),
+            Done::Claimed { wanted, folding, result } => {
+                self.absorb_folding(folding);
+                self.absorb_claim(wanted, result);
+            }
             Done::NextDue(result) => {
                 self.asking = false;
                 if std::mem::take(&mut self.ask_again) {
@@ -424,6 +454,21 @@ impl Lane {
             Done::Sent(attempt) => self.absorb_attempt(*attempt),
             Done::Settled { batch, kept_record, result } => {
                 self.absorb_settle(&batch, kept_record, result);
+            }
+        }
+    }
+
+    fn absorb_folding(&mut self, folding: Folding) {
+        match folding {
+            Folding::Calm => self.gather_until = None,
+            Folding::Gather(until) => self.gather_until = Some(until),
+            Folding::Folded(count) => {
+                self.gather_until = None;
+                self.record.folded_at = Some(self.world.clock.now());
+                self.dirty = true;
+                let receiver = &*self.settings.receiver;
+                self.world.observer.observe(Event::Folded { receiver, count });
+                info!(receiver.name = receiver, count, "folded waiting messages into a digest");
             }
         }
     }

@@ -8,6 +8,7 @@ pub mod board;
 pub mod cursor;
 pub mod decider;
 pub mod delivery;
+pub mod digest;
 pub mod intake;
 pub mod teller;
 pub mod upkeep;

@@ -27,8 +27,8 @@ pub use source::{
     SourceErrorKind,
 };
 pub use store::{
-    AttemptView, Batch, Claim, ClosedLane, Cursor, CursorMove, DecidedEntry, Doubt, EntryQuery,
-    EntryView, Known, LaneRecord, List, NewNotification, NotificationQuery, NotificationView,
-    OutboxCount, RejectedView, RepoKey, Retention, RuleCount, SettleAs, Settlement, Store,
-    StoreError, StoreErrorKind,
+    AttemptView, Batch, Claim, ClosedLane, Compose, Cursor, CursorMove, DecidedEntry, Doubt,
+    EntryQuery, EntryView, Fold, Folding, Known, LaneRecord, List, NewNotification,
+    NotificationQuery, NotificationView, OutboxCount, RejectedView, RepoKey, Retention, RuleCount,
+    SettleAs, Settlement, Store, StoreError, StoreErrorKind,
 };

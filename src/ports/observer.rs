@@ -33,6 +33,8 @@ pub enum Event<'a> {
     Queued { receiver: &'a str, count: u64 },
     /// Notifications were decided and held.
     Held { by: &'a str, count: u64 },
+    /// Waiting notifications were folded into a digest.
+    Folded { receiver: &'a str, count: u64 },
     /// A template failed and the plain message went instead.
     RenderFailed { receiver: &'a str },
     /// An attempt was made.

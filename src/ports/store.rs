@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     decision::StateChange,
+    digest::{Digest, Pressure},
     entry::{Entry, EntryId, Identity, WallTime},
     notification::{HeldBy, NotificationId, NotificationState, Reason},
     outcome::OutcomeRecord,
@@ -57,6 +58,15 @@ pub trait Store: Send + Sync + 'static {
     /// Claims rows of one receiver that are due and first of their (rule, key), oldest first. The
     /// attempt is counted before this returns.
     async fn claim(&self, claim: Claim) -> Result<Vec<Delivery>, StoreError>;
+
+    /// Folds what waits for a receiver into one digest, where pace can't clear it in time, in one
+    /// transaction: members are `folded` and lead to the digest, which waits in their place and
+    /// holds back what comes later of their keys. Rows that are claimed, and what stands behind
+    /// them, stay; so do digests, alarms and tests. A store that knows no digests folds nothing.
+    async fn fold(&self, fold: Fold) -> Result<Folding, StoreError> {
+        let _ = fold;
+        Ok(Folding::Calm)
+    }
 
     /// When the receiver's next waiting row is due; `None` when nothing waits or all that waits
     /// stands behind another of its key.
@@ -284,6 +294,35 @@ pub struct Claim {
     pub lane: Option<LaneRecord>,
 }
 
+/// A wish to fold what waits for a receiver.
+#[derive(Clone)]
+pub struct Fold {
+    /// Whose rows.
+    pub receiver: Arc<str>,
+    /// The present instant.
+    pub now: Timestamp,
+    /// What the lane can clear.
+    pub pressure: Pressure,
+    /// When the last digest was made.
+    pub folded_at: Option<Timestamp>,
+    /// Makes the digest's notification, called within the transaction with the entries that it names.
+    pub compose: Compose,
+}
+
+/// Makes a digest's notification from what it says and the entries that it names.
+pub type Compose = Arc<dyn Fn(&Digest, &[Arc<Entry>]) -> NewNotification + Send + Sync>;
+
+/// What came of a wish to fold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folding {
+    /// There is no need.
+    Calm,
+    /// More waits than can be cleared, and a digest went lately: it is gathered until then.
+    Gather(Timestamp),
+    /// So many were folded.
+    Folded(u64),
+}
+
 /// A lane, as it outlives a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LaneRecord {
@@ -295,6 +334,9 @@ pub struct LaneRecord {
     pub hold_until: Option<Timestamp>,
     /// Set while the lane is closed.
     pub closed: Option<ClosedLane>,
+    /// When waiting rows were last folded into a digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folded_at: Option<Timestamp>,
 }
 
 /// Why and since when a lane is closed.

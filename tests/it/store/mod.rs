@@ -2,6 +2,7 @@
 
 mod asking;
 mod delivering;
+mod folding;
 mod model;
 mod opening;
 mod taking_in;

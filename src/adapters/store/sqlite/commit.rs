@@ -23,7 +23,7 @@ use super::{
 };
 
 /// Where the entries of a batch were put.
-type Places = HashMap<EntryId, i64>;
+pub(super) type Places = HashMap<EntryId, i64>;
 
 pub(super) fn commit(writing: &mut Writing, batch: &Batch) -> Outcome<()> {
     for step in &batch.cursors {
@@ -115,7 +115,7 @@ fn put_state(conn: &Connection, changes: &[StateChange]) -> Outcome<()> {
     Ok(())
 }
 
-fn put_notifications(
+pub(super) fn put_notifications(
     writing: &mut Writing,
     notifications: &[NewNotification],
     places: &Places,

@@ -5,13 +5,17 @@
 //! would say the same in fewer words, but a backlog's worth of it lies in no order of time: every
 //! settlement would write another page of it, a third of all that delivering writes. The links
 //! lie in rows that are written anyway.
+//!
+//! A digest stands in many lines at once, in place of its members. Where a line's `last` or a row's
+//! `behind` is a digest it is written negative; a digest's own `next` is -1, and who stands behind it
+//! is in `digest_waits`.
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::error::Outcome;
 
 /// The last of a line, if it still lives.
-pub(super) const LAST: &str = "SELECT o.seq FROM lines l JOIN outbox o ON o.seq = l.last
+pub(super) const LAST: &str = "SELECT l.last FROM lines l JOIN outbox o ON o.seq = abs(l.last)
     WHERE l.receiver = ?1 AND l.key = ?2 AND o.live = 1";
 
 /// The one who stands behind a row is the first when it has gone.
@@ -32,9 +36,13 @@ pub(super) fn join(
     key: i64,
     behind: Option<i64>,
 ) -> Outcome<()> {
-    if let Some(behind) = behind {
-        conn.prepare_cached("UPDATE outbox SET next = ?2 WHERE seq = ?1")?
-            .execute([behind, seq])?;
+    match behind {
+        Some(digest) if digest < 0 => wait_for(conn, -digest, seq)?,
+        Some(behind) => {
+            conn.prepare_cached("UPDATE outbox SET next = ?2 WHERE seq = ?1")?
+                .execute([behind, seq])?;
+        }
+        None => {}
     }
     conn.prepare_cached(
         "INSERT INTO lines (receiver, key, last) VALUES (?1, ?2, ?3)
@@ -44,8 +52,29 @@ pub(super) fn join(
     Ok(())
 }
 
+/// Notes that a row stands behind a digest.
+pub(super) fn wait_for(conn: &Connection, digest: i64, seq: i64) -> Outcome<()> {
+    let sql = "INSERT INTO digest_waits (digest, seq) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    conn.prepare_cached(sql)?.execute([digest, seq])?;
+    Ok(())
+}
+
+/// Makes all who stand behind a digest the first of their lines.
+fn step_forward_all(conn: &Connection, digest: i64) -> Outcome<()> {
+    conn.prepare_cached(
+        "UPDATE outbox SET behind = NULL, due_at = created_at
+         WHERE seq IN (SELECT seq FROM digest_waits WHERE digest = ?1)",
+    )?
+    .execute([digest])?;
+    conn.prepare_cached("DELETE FROM digest_waits WHERE digest = ?1")?.execute([digest])?;
+    Ok(())
+}
+
 /// Makes the one behind a row that has ended, or leaves its line, the first.
 pub(super) fn step_forward(conn: &Connection, seq: i64, next: i64) -> Outcome<()> {
+    if next < 0 {
+        return step_forward_all(conn, seq);
+    }
     conn.prepare_cached(ADVANCE)?.execute([next])?;
     conn.prepare_cached("UPDATE outbox SET next = NULL WHERE seq = ?1")?.execute([seq])?;
     Ok(())
@@ -66,7 +95,16 @@ pub(super) fn leave(conn: &Connection, seq: i64) -> Outcome<()> {
     };
     conn.prepare_cached("UPDATE outbox SET behind = NULL, next = NULL WHERE seq = ?1")?
         .execute([seq])?;
-    conn.prepare_cached("UPDATE outbox SET next = ?2 WHERE seq = ?1")?.execute((behind, next))?;
+    if behind < 0 {
+        conn.prepare_cached("DELETE FROM digest_waits WHERE digest = ?1 AND seq = ?2")?
+            .execute([-behind, seq])?;
+        if let Some(next) = next {
+            wait_for(conn, -behind, next)?;
+        }
+    } else {
+        let sql = "UPDATE outbox SET next = ?2 WHERE seq = ?1";
+        conn.prepare_cached(sql)?.execute((behind, next))?;
+    }
     match next {
         Some(next) => conn
             .prepare_cached("UPDATE outbox SET behind = ?2 WHERE seq = ?1")?

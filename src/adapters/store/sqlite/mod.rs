@@ -24,6 +24,7 @@ mod code;
 mod commit;
 mod cursors;
 mod error;
+mod fold;
 mod line;
 mod names;
 mod open;
@@ -50,9 +51,9 @@ use crate::{
         notification::NotificationId,
     },
     ports::{
-        AttemptView, Batch, Claim, Cursor, Delivery, EntryQuery, EntryView, Known, LaneRecord,
-        List, NotificationQuery, NotificationView, Observer, OutboxCount, Payload, RejectedView,
-        RepoKey, Retention, RuleCount, Settlement, Store, StoreError, StoreErrorKind,
+        AttemptView, Batch, Claim, Cursor, Delivery, EntryQuery, EntryView, Fold, Folding, Known,
+        LaneRecord, List, NotificationQuery, NotificationView, Observer, OutboxCount, Payload,
+        RejectedView, RepoKey, Retention, RuleCount, Settlement, Store, StoreError, StoreErrorKind,
     },
 };
 
@@ -215,6 +216,10 @@ impl Store for SqliteStore {
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Delivery>, StoreError> {
         self.writer.call(move |writing| outbox::claim(writing, &claim)).await
+    }
+
+    async fn fold(&self, fold: Fold) -> Result<Folding, StoreError> {
+        self.writer.call(move |writing| fold::fold(writing, &fold)).await
     }
 
     async fn next_due(&self, receiver: &str) -> Result<Option<Timestamp>, StoreError> {

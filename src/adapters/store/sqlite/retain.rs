@@ -57,8 +57,10 @@ pub(super) fn retain(writing: &mut Writing, retention: &Retention) -> Outcome<bo
 
 fn sweep_notifications(conn: &Connection, after: i64, before: i64, limit: i64) -> Outcome<Step> {
     let mut find = conn.prepare_cached(
-        "SELECT seq, created_at, live = 0 AND ended_at < ?2, receiver, key FROM outbox WHERE seq > ?1
-         ORDER BY seq LIMIT ?3",
+        // A member of a digest can be asked for as long as the digest.
+        "SELECT seq, created_at, live = 0 AND ended_at < ?2 AND NOT EXISTS
+         (SELECT 1 FROM outbox d WHERE d.seq = o.folded_into AND (d.live = 1 OR d.ended_at >= ?2)),
+         receiver, key, folded_into FROM outbox o WHERE seq > ?1 ORDER BY seq LIMIT ?3",
     )?;
     let mut rows = find.query([after, before, limit])?;
     let (mut old, mut last, mut seen) = (Vec::new(), after, 0);
@@ -71,6 +73,9 @@ fn sweep_notifications(conn: &Connection, after: i64, before: i64, limit: i64) -
         (last, seen) = (row.get(0)?, seen + 1);
         if row.get::<_, Option<bool>>(2)?.unwrap_or(false) {
             line::forget(conn, last, row.get(3)?, row.get(4)?)?;
+            if let Some(digest) = row.get::<_, Option<i64>>(5)? {
+                line::forget(conn, -digest, row.get(3)?, row.get(4)?)?;
+            }
             old.push(last);
         }
     }
