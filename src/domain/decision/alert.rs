@@ -150,7 +150,11 @@ impl Decision<'_> {
 
     /// What its source says of an alert about a late entry; alerts that time causes are never late.
     fn late_news(&self, alert: &Alert<'_>) -> Then {
-        if self.rules.sources.catch_up.is_empty() || !matches!(alert.cause, Cause::Entry) {
+        let believed = !self.state.times_doubted;
+        if self.rules.sources.catch_up.is_empty()
+            || !matches!(alert.cause, Cause::Entry)
+            || !believed
+        {
             return Then::Send;
         }
         let catch_up = self.rules.sources.catch_up.get(&alert.about.source);

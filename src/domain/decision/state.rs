@@ -73,6 +73,8 @@ pub struct State {
     pub(super) scratch: Scratch,
     pub(super) well: Vec<bool>,
     pub(super) nameless: Arc<str>,
+    /// The times that entries say are not to be believed for now.
+    pub(super) times_doubted: bool,
     unreadable: Vec<String>,
 }
 
@@ -122,6 +124,12 @@ pub struct OpenIncident {
 }
 
 impl State {
+    /// Says whether the times of the entries that come next are to be believed. Where they are not,
+    /// none is late news. It is not part of what is remembered.
+    pub const fn doubt_times(&mut self, doubted: bool) {
+        self.times_doubted = doubted;
+    }
+
     /// The state that these committed records hold. A silence's clauses are compiled by `compile`
     /// from the text that they were written in.
     pub fn from_records(

@@ -97,6 +97,8 @@ pub struct Taken {
     pub unseal: bool,
     /// Rows that could not be understood.
     pub rejected: Vec<(RepoKey, Rejected)>,
+    /// The times that the entries say are not to be believed, so none of them is late news.
+    pub zone_doubted: bool,
 }
 
 /// What is asked of the loop, and whom to tell that it is done: on the disk, where it leads to
@@ -297,6 +299,7 @@ impl Deciding {
             batch.cursors.extend(taken.cursor.clone());
             batch.unseal |= taken.unseal;
             batch.rejected.extend(taken.rejected.iter().cloned());
+            state.doubt_times(taken.zone_doubted);
             for entry in &taken.entries {
                 decided += 1;
                 if decided.is_multiple_of(YIELD_EVERY) {
@@ -336,12 +339,14 @@ struct Shared {
     cursor: Option<CursorMove>,
     unseal: bool,
     rejected: Vec<(RepoKey, Rejected)>,
+    zone_doubted: bool,
 }
 
 impl From<Taken> for Shared {
     fn from(taken: Taken) -> Self {
-        let Taken { entries, cursor, unseal, rejected } = taken;
-        Self { entries: entries.into_iter().map(Arc::new).collect(), cursor, unseal, rejected }
+        let Taken { entries, cursor, unseal, rejected, zone_doubted } = taken;
+        let entries = entries.into_iter().map(Arc::new).collect();
+        Self { entries, cursor, unseal, rejected, zone_doubted }
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
@@ -25,6 +26,7 @@ use super::{
     baselines::Baselines,
     board::{Adds, SourceBoard},
     poll::Polled,
+    zone::{News, Zone},
 };
 
 /// Failing repositories that are named in the log; more are in the status only.
@@ -60,6 +62,7 @@ pub(super) struct Health {
     gaps: HashSet<usize>,
     /// Repositories whose newest row lies in the future.
     ahead: HashSet<usize>,
+    zone: Zone,
     skewed: bool,
     skew_s: Option<i64>,
     deprecation_said: bool,
@@ -123,6 +126,7 @@ impl Health {
             many_said: false,
             gaps: HashSet::new(),
             ahead: HashSet::new(),
+            zone: Zone::default(),
             skewed: false,
             skew_s: None,
             deprecation_said: false,
@@ -147,7 +151,15 @@ impl Health {
     }
 
     /// Takes note of what a poll saw, whatever it came to.
-    pub(super) fn note(&mut self, index: usize, repo: &RepoKey, polled: &Polled) {
+    ///
+    /// `asked_before` is when the repository was asked the last time.
+    pub(super) fn note(
+        &mut self,
+        index: usize,
+        repo: &RepoKey,
+        polled: &Polled,
+        asked_before: Option<Instant>,
+    ) {
         let rejected = self.count_rejected(index, repo, &polled.rejected);
         self.board.add(Adds {
             requests: polled.requests.into(),
@@ -175,6 +187,7 @@ impl Health {
         if let Some(baseline) = polled.baseline {
             self.baselines.note(repo, baseline);
         }
+        self.note_zone(polled, asked_before);
         self.note_clock(index, polled);
     }
 
@@ -202,6 +215,22 @@ impl Health {
             }
         }
         new
+    }
+
+    /// Compares the age of fresh rows with the time in which they were written.
+    fn note_zone(&mut self, polled: &Polled, asked_before: Option<Instant>) {
+        let whole = polled.fresh > 0 && polled.baseline.is_none() && !polled.gap;
+        if let (true, Some(newest), Some(before), Some(asked)) =
+            (whole, polled.newest, asked_before, polled.asked_at)
+        {
+            let pause = asked.saturating_duration_since(before);
+            self.zone.note(News { newest, now: self.clock.now(), pause });
+        }
+    }
+
+    /// Whether the times of this source's rows are not to be believed: news that look old are none.
+    pub(super) fn doubts_zone(&self) -> bool {
+        self.zone.hours_behind().is_some() || !self.ahead.is_empty()
     }
 
     fn note_clock(&mut self, index: usize, polled: &Polled) {
@@ -250,8 +279,17 @@ impl Health {
                     ),
                 );
             }
-            None if self.ahead.is_empty() => self.clear(AlarmKind::Clock),
-            None => {}
+            None => match self.zone.hours_behind() {
+                _ if !self.ahead.is_empty() => {}
+                Some(hours) => self.raise(
+                    AlarmKind::Clock,
+                    &format!(
+                        "rows come {hours} h after the time that they say; set the source's \
+                         `time_zone`"
+                    ),
+                ),
+                None => self.clear(AlarmKind::Clock),
+            },
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: the poll itself, and what is said in the log.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use tokio::time::Instant;
 
@@ -91,7 +91,10 @@ impl Intake {
         result: Result<(), PollError>,
     ) {
         self.polling -= 1;
-        self.health.note(index, &self.roster.get(index).key, &polled);
+        let repo = self.roster.get(index);
+        self.health.note(index, &repo.key, &polled, repo.asked_at);
+        let doubted = self.health.doubts_zone();
+        self.poller.zone_doubted.store(doubted, Ordering::Relaxed);
         self.note_interval(index, &polled);
         let repo = self.roster.get_mut(index);
         repo.polling = false;

@@ -21,10 +21,11 @@ mod roster;
 mod schedule;
 mod survey;
 mod windows;
+mod zone;
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -173,6 +174,7 @@ impl Intake {
             budget: Budget::new(settings.requests_per_second),
             places: Places::default(),
             windows: windows::Windows::default(),
+            zone_doubted: AtomicBool::new(false),
         });
         let now = Instant::now();
         let mut this = Self {

@@ -2,7 +2,13 @@
 //!
 //! Deliberately absent: when to poll again, and what a failure means for the source.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
@@ -56,6 +62,8 @@ pub(super) struct Poller {
     pub(super) budget: Budget,
     pub(super) places: Places,
     pub(super) windows: Windows,
+    /// The times that its rows say are not to be believed.
+    pub(super) zone_doubted: AtomicBool,
 }
 
 /// A poll to be made.
@@ -298,13 +306,15 @@ impl Poller {
         let digests: Vec<_> = rejected.iter().map(|rejected| digest(repo, rejected)).collect();
         let rejected = rejected.into_iter().map(|rejected| (repo.clone(), rejected)).collect();
         let sealed = moved.seal;
+        let zone_doubted = self.zone_doubted.load(Ordering::Relaxed);
         if sealed {
             self.store.stage(repo, fresh).await?;
             let taken = Taken { cursor: Some(moved), rejected, ..Taken::default() };
             self.decider.take(taken).await?;
         } else {
             let count = fresh.len() as u64;
-            let taken = Taken { entries: fresh, cursor: Some(moved), unseal: false, rejected };
+            let cursor = Some(moved);
+            let taken = Taken { entries: fresh, cursor, unseal: false, rejected, zone_doubted };
             self.decider.take(taken).await?;
             polled.fresh += count;
         }
@@ -352,7 +362,9 @@ impl Poller {
                 break;
             }
             let count = entries.len() as u64;
-            self.decider.take(Taken { entries, unseal: true, ..Taken::default() }).await?;
+            let zone_doubted = self.zone_doubted.load(Ordering::Relaxed);
+            let taken = Taken { entries, unseal: true, zone_doubted, ..Taken::default() };
+            self.decider.take(taken).await?;
             polled.fresh += count;
         }
         let cursor = Cursor { sealed: false, ..cursor };

@@ -2,8 +2,12 @@
 
 use jiff::Timestamp;
 use triggerbell::{
-    domain::entry::{Row, WallTime},
-    ports::{AlarmKind, Page, SourceErrorKind, SourceState},
+    domain::{
+        entry::{Row, WallTime},
+        notification::HeldBy,
+        quiet::{CatchUp, Then},
+    },
+    ports::{AlarmKind, Clock, Page, SourceErrorKind, SourceState},
 };
 
 use super::scene::{Log, MINUTE, SECOND, START, Scene, Setting, name, refusal, reject, row};
@@ -231,6 +235,53 @@ async fn a_newest_row_in_the_future_is_a_wrong_zone_whatever_other_repositories_
     );
     scene.pass(MINUTE).await;
     assert_eq!(scene.firing(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_come_whole_hours_late_poll_after_poll_are_a_wrong_zone_and_no_late_news() {
+    let older_than = 60 * MINUTE;
+    let setting =
+        Setting { catch_up: Some(CatchUp { older_than, then: Then::Skip }), ..Setting::default() };
+    let mut scene = Scene::new(setting);
+    scene.start().await;
+    scene.pass(MINUTE).await;
+    let mut pushed = 0_usize;
+    let mut push = |scene: &Scene, behind_s: i64| {
+        let at = scene.clock.now().as_second() - behind_s;
+        scene.registry.push(&name(0), row(at, &format!("late-{pushed}")));
+        pushed += 1;
+    };
+    let held = |scene: &Scene| {
+        let held = scene.store.notifications();
+        held.iter().filter(|it| it.held_by == Some(HeldBy::CatchUp)).count()
+    };
+    let (nine, eight) = (9 * 3600, 8 * 3600);
+    // Merely late: no hours agree.
+    for late in [1_500, 1_100, 700] {
+        push(&scene, nine + late);
+        scene.pass(20 * SECOND).await;
+    }
+    assert_eq!((scene.firing(), held(&scene)), (vec![], 3));
+    for _ in 0..3 {
+        push(&scene, eight);
+        scene.pass(20 * SECOND).await;
+    }
+    assert_eq!(scene.firing(), [AlarmKind::Clock]);
+    let said = scene.alarm(AlarmKind::Clock);
+    assert!(said.contains("8 h after") && said.contains("time_zone"), "{said}");
+    assert_eq!(held(&scene), 6, "until then they looked late");
+    for _ in 0..3 {
+        push(&scene, eight);
+        scene.pass(20 * SECOND).await;
+    }
+    assert_eq!(held(&scene), 6, "news are news again");
+    assert_eq!((scene.observer.count("alarm"), scene.observer.count("alarm_over")), (1, 0));
+    push(&scene, 0);
+    scene.pass(20 * SECOND).await;
+    assert_eq!(scene.firing(), []);
+    push(&scene, nine);
+    scene.pass(20 * SECOND).await;
+    assert_eq!(held(&scene), 7, "and late news are late again");
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,8 +16,8 @@ use triggerbell::{
         clause::Clause,
         entry::{Row, WallTime},
         expression::Glob,
-        quiet::Quiet,
-        rule::{DEFAULT_BY, Mode, Notify, Origin, Rule, RuleSet, Severity},
+        quiet::{CatchUp, Quiet},
+        rule::{DEFAULT_BY, Mode, Notify, Origin, Rule, RuleSet, Severity, Sources},
     },
     engine::{
         alarm::Alarms,
@@ -353,6 +353,8 @@ pub(super) struct Setting {
     pub(super) kind: &'static str,
     pub(super) rules: Vec<Rule>,
     pub(super) discover: Option<DiscoverSettings>,
+    /// What the source says of late news.
+    pub(super) catch_up: Option<CatchUp>,
 }
 
 impl Default for Setting {
@@ -365,6 +367,7 @@ impl Default for Setting {
             kind: "ccr",
             rules: vec![everything(None)],
             discover: None,
+            catch_up: None,
         }
     }
 }
@@ -423,7 +426,10 @@ impl Scene {
 
     /// Begins to read it, as a start of the service would.
     pub(super) async fn start(&mut self) {
-        let policy = Policy::new(RuleSet::new(self.setting.rules.clone()), self.words.clone());
+        let late = self.setting.catch_up.map(|catch_up| ("shop".into(), catch_up));
+        let sources = Sources { catch_up: late.into_iter().collect(), ..Sources::default() };
+        let rules = RuleSet::new(self.setting.rules.clone()).over(sources);
+        let policy = Policy::new(rules, self.words.clone());
         let store = Arc::new(self.store.clone());
         let world = DeciderWorld {
             store: store.clone(),
