@@ -102,6 +102,15 @@ pub trait Store: Send + Sync + 'static {
     /// One entry.
     async fn entry(&self, id: EntryId) -> Result<Option<EntryView>, StoreError>;
 
+    /// Those of these entries that are kept, in no order, each once for each time it is named.
+    async fn entries_by_id(&self, ids: Vec<EntryId>) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::with_capacity(ids.len());
+        for id in ids {
+            entries.extend(self.entry(id).await?.map(|view| view.entry));
+        }
+        Ok(entries)
+    }
+
     /// Notifications, newest first.
     async fn notifications(
         &self,

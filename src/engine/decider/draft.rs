@@ -84,6 +84,31 @@ impl Drafter {
         Ok(())
     }
 
+    /// Queues what no entry in hand caused, all of its entries fetched together: a thousand groups
+    /// that close at once are a few questions to the store.
+    pub(super) async fn queue_many(
+        &self,
+        policy: &Policy,
+        intents: &[Intent],
+        now: Timestamp,
+        batch: &mut Batch,
+    ) -> Result<(), StoreError> {
+        // What is held is not rendered.
+        let told = intents.iter().filter(|intent| intent.held_by.is_none());
+        let ids: Vec<EntryId> = told.flat_map(|intent| intent.entries.iter().copied()).collect();
+        let kept = if ids.is_empty() { Vec::new() } else { self.store.entries_by_id(ids).await? };
+        let kept: HashMap<EntryId, Arc<Entry>> =
+            kept.into_iter().map(|entry| (entry.id, Arc::new(entry))).collect();
+        for intent in intents {
+            let entries: Vec<_> = match intent.held_by {
+                Some(_) => Vec::new(),
+                None => intent.entries.iter().filter_map(|id| kept.get(id).cloned()).collect(),
+            };
+            self.queue(policy, intent, &entries, now, batch);
+        }
+        Ok(())
+    }
+
     /// Entries by their ids, in that order: the one in hand, those decided in this batch, else as
     /// they are kept. One that was deleted since is left out.
     async fn entries_of(

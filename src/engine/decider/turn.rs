@@ -20,6 +20,9 @@ use crate::{
 
 use super::{Ask, Counts, Decider, Deciding, Policy, stopped};
 
+/// Intents whose entries are fetched, and in memory, together.
+const INTENTS_AT_ONCE: usize = 64;
+
 /// The longest sleep: how long a wall clock that was set may go unnoticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
@@ -150,8 +153,8 @@ impl Deciding {
         let now = self.clock.now();
         let effects = turn(&policy, &mut state, now);
         let mut batch = Batch { at: Some(now), ..Batch::default() };
-        for intent in &effects.intents {
-            self.drafter.queue_known(&policy, intent, None, now, &mut batch).await?;
+        for intents in effects.intents.chunks(INTENTS_AT_ONCE) {
+            self.drafter.queue_many(&policy, intents, now, &mut batch).await?;
         }
         batch.changes = state.take_changes();
         let counts = Counts::of(&batch);

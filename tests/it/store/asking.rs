@@ -196,3 +196,15 @@ async fn the_outbox_counts_what_waits_and_what_is_dead() {
     home.settle_as(&dev[0], SettleAs::Delivered, at(9)).await;
     assert_eq!(home.outbox().await.unwrap(), [count("ops", 2, Some(at(1)), 1)]);
 }
+
+#[tokio::test]
+async fn entries_are_found_many_at_once_and_those_that_are_gone_are_left_out() {
+    let home = Home::new();
+    let entries: Vec<_> = (1..=3).map(|n| entry(n, &format!("v{n}"))).collect();
+    let put = entries[..2].iter().cloned().map(|entry| decided(entry, &[])).collect();
+    home.commit(Batch { entries: put, ..Batch::default() }).await.unwrap();
+    let ids = [2, 1, 0].map(|n: usize| entries[n].id).to_vec();
+    let mut found = home.entries_by_id(ids).await.unwrap();
+    found.sort_by_key(|entry| entry.row.time);
+    assert_eq!(found, entries[..2]);
+}

@@ -270,6 +270,10 @@ impl Store for SqliteStore {
         self.people.call(move |conn| query::entry(conn, id)).await
     }
 
+    async fn entries_by_id(&self, ids: Vec<EntryId>) -> Result<Vec<Entry>, StoreError> {
+        self.engine.call(move |conn| query::entries_by_id(conn, &ids)).await
+    }
+
     async fn notifications(
         &self,
         query: NotificationQuery,

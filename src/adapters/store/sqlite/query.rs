@@ -111,6 +111,18 @@ pub(super) fn entry(conn: &Connection, id: EntryId) -> Outcome<Option<EntryView>
     Ok(Some(view))
 }
 
+pub(super) fn entries_by_id(conn: &Connection, ids: &[EntryId]) -> Outcome<Vec<Entry>> {
+    let mut find = conn.prepare_cached(concat!(entry_columns!(), "WHERE e.id = ?1"))?;
+    let mut entries = Vec::with_capacity(ids.len());
+    for id in ids {
+        let mut rows = find.query([id.0])?;
+        if let Some(row) = rows.next()? {
+            entries.push(entry_view(row)?.entry);
+        }
+    }
+    Ok(entries)
+}
+
 /// The columns that [`notification_view`] reads, and what is read beside them for a single one.
 macro_rules! notification_columns {
     () => {
