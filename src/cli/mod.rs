@@ -18,6 +18,7 @@ pub mod plan;
 pub mod render;
 pub mod run;
 mod sample;
+pub mod schema;
 pub mod send;
 pub mod silence;
 pub mod simulate;
@@ -138,6 +139,8 @@ enum Command {
         #[command(flatten)]
         service: ServiceArgs,
     },
+    /// The JSON Schema of the configuration or of rule files, for editors
+    Schema(schema::SchemaArgs),
     /// A shell's completions, on standard output
     Completions(packaging::CompletionsArgs),
     /// A manual page, in roff, on standard output
@@ -186,6 +189,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Status { args, service } => {
             status::run(&args, &service_of(&service, &files)?).await
         }
+        Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => packaging::completions(&args),
         Command::Man(args) => packaging::man(&args),
         Command::Healthcheck { service } => healthcheck::run(&service_of(&service, &files)?).await,

@@ -22,6 +22,7 @@ mod receiver;
 mod rule;
 mod rule_files;
 mod rule_match;
+mod schema;
 mod service;
 mod source;
 mod surroundings;
@@ -60,6 +61,7 @@ pub use discover::Discover;
 pub use environment::Lookup;
 pub use locate::{FILE_NAME, locate};
 pub use receiver::{Receiver, send_timeout};
+pub use schema::Schema;
 pub use service::{Alarms, Api, Retention};
 pub use source::{FirstRun, Source, SourceSettings};
 

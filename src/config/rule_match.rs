@@ -28,13 +28,14 @@ const OPERATORS: [&str; 9] =
     ["is", "not", "in", "glob", "regex", "contains", "min", "max", "exists"];
 
 /// The operators that numbers have.
-const NUMBER_OPERATORS: [&str; 6] = ["is", "not", "in", "min", "max", "exists"];
+pub(super) const NUMBER_OPERATORS: [&str; 6] = ["is", "not", "in", "min", "max", "exists"];
 
 /// The operators that texts have.
-const TEXT_OPERATORS: [&str; 7] = ["is", "not", "in", "glob", "regex", "contains", "exists"];
+pub(super) const TEXT_OPERATORS: [&str; 7] =
+    ["is", "not", "in", "glob", "regex", "contains", "exists"];
 
 /// The operators of `time`.
-const TIME_OPERATORS: [&str; 3] = ["min", "max", "since"];
+pub(super) const TIME_OPERATORS: [&str; 3] = ["min", "max", "since"];
 
 /// What clauses of one rule set are read with.
 pub(super) struct ClauseReader<'a> {

@@ -96,7 +96,7 @@ pub enum FirstRun {
 }
 
 /// The types, in the order in which people are told of them.
-const KINDS: [&str; 4] = ["ccr", "tcr_personal", "tcr_enterprise", "file"];
+pub(super) const KINDS: [&str; 4] = ["ccr", "tcr_personal", "tcr_enterprise", "file"];
 
 /// The most repositories that one source takes.
 const MAX_REPOS: usize = 100_000;

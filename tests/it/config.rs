@@ -5,6 +5,7 @@
 
 mod docs;
 mod mutation;
+mod schema;
 mod sound;
 mod world;
 

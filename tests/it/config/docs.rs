@@ -40,7 +40,7 @@ fn documented(name: &str) -> Option<String> {
 }
 
 /// The YAML blocks of a document.
-fn blocks(path: &str) -> Vec<String> {
+pub(super) fn blocks(path: &str) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
     let blocks: Vec<String> = text
         .split("```yaml\n")
