@@ -9,6 +9,7 @@ pub mod client;
 pub mod deliveries;
 pub mod demo;
 pub mod exit;
+pub mod explain;
 pub mod fetch;
 pub mod healthcheck;
 pub mod load;
@@ -102,6 +103,8 @@ enum Command {
     Fetch(fetch::FetchArgs),
     /// What the sources will ask of the APIs, how often, and what the receivers can take
     Plan(plan::PlanArgs),
+    /// Why an entry did or did not become a message
+    Explain(explain::ExplainArgs),
     /// Send a test message to a receiver by the true path
     Send(send::SendArgs),
     /// Show a template as it would be sent
@@ -184,6 +187,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Check(args) => check(&args, &files),
         Command::Fetch(args) => fetch::run(&args, &files).await,
         Command::Plan(args) => plan::run(&args, &files).await,
+        Command::Explain(args) => explain::run(&args, &files),
         Command::Send(args) => send::run(&args, &files).await,
         Command::Render(args) => render::run(&args, &files),
         Command::Status { args, service } => {

@@ -26,7 +26,22 @@ pub(super) fn entries(
     zone: &TimeZone,
     now: Timestamp,
 ) -> Result<Vec<Arc<Entry>>, Failure> {
-    let Some(file) = file else { return Ok(vec![Arc::new(sample_entry(Sample::Failure))]) };
+    match file {
+        Some(file) => entries_of(file, &"sample".into(), zone, now),
+        None => Ok(vec![Arc::new(sample_entry(Sample::Failure))]),
+    }
+}
+
+/// Every entry of a file, as if it came from that source.
+///
+/// # Errors
+/// The file can't be read, or holds no entry that can be understood.
+pub(super) fn entries_of(
+    file: &str,
+    source: &Arc<str>,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Result<Vec<Arc<Entry>>, Failure> {
     let name = if file == "-" { "standard input" } else { file };
     let broken = |why: String| Failure::new(Exit::Config, format!("{name}: {why}"));
     let text = FileInput::of(file).read().map_err(|error| broken(error.to_string()))?;
@@ -37,6 +52,6 @@ pub(super) fn entries(
     if read.rows.is_empty() {
         return Err(broken("holds no entry".to_owned()));
     }
-    let (source, repo): (Arc<str>, Arc<str>) = ("sample".into(), "sample".into());
-    Ok(read.rows.into_iter().map(|row| Arc::new(entry(&source, &repo, row))).collect())
+    let repo: Arc<str> = "sample".into();
+    Ok(read.rows.into_iter().map(|row| Arc::new(entry(source, &repo, row))).collect())
 }

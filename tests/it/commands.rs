@@ -3,6 +3,7 @@
 
 mod asking;
 mod checking;
+mod explaining;
 mod help;
 mod packaging;
 mod planning;

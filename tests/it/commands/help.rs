@@ -71,7 +71,8 @@ async fn a_wrong_command_line_is_told_with_what_was_meant() {
         (&["send"], "<RECEIVER>"),
         (&[], "Usage"),
         // Commands of later issues.
-        (&["explain"], "unrecognized subcommand"),
+        (&["replay"], "unrecognized subcommand"),
+        (&["explain"], "--entry <FILE>"),
         (&["silence", "add", "service: pay"], "--for"),
         (&["silence", "add", "--for", "2h"], "<CLAUSES>"),
         (&["silence", "end", "--url", "http://127.0.0.1:9", "x"], "not an id"),
