@@ -50,6 +50,7 @@ pub struct Metrics {
     alarms: Family<AlarmLabels, Gauge>,
     incidents: Family<RuleLabels, Gauge>,
     groups: Gauge,
+    reloads: Family<ReloadLabels, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -87,6 +88,11 @@ struct HeldLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AlarmLabels {
     kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    result: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -139,6 +145,7 @@ impl Metrics {
             alarms: Family::default(),
             incidents: Family::default(),
             groups: Gauge::default(),
+            reloads: Family::default(),
         };
         this.register_source_metrics();
         this.register_delivery_metrics();
@@ -175,6 +182,11 @@ impl Metrics {
         );
         registry.register("rule_matches", "Entries that a rule matched", self.matched.clone());
         registry.register("alarms", "Alarms that fire now", self.alarms.clone());
+        registry.register(
+            "reloads",
+            "Reloads of the configuration by result: loaded, refused or failed",
+            self.reloads.clone(),
+        );
         registry.register("incidents", "Incidents that are open", self.incidents.clone());
         registry.register(
             "groups_open",
@@ -325,6 +337,10 @@ impl Observer for Metrics {
             Event::Commit { took, requests } => {
                 self.commit_seconds.observe(took.as_secs_f64());
                 self.commit_requests.inc_by(requests);
+            }
+            Event::Reload { result } => {
+                let labels = ReloadLabels { result: result.to_owned() };
+                self.reloads.get_or_create(&labels).inc();
             }
             Event::Alarm { kind, firing } => {
                 let gauge = self.alarms.get_or_create_owned(&AlarmLabels { kind: kind.to_owned() });

@@ -11,6 +11,7 @@ mod notifications;
 mod openapi;
 mod problem;
 mod quiet;
+mod reload;
 mod schema;
 mod serve;
 mod view;
@@ -74,6 +75,7 @@ pub fn router(
         .routes(routes!(quiet::list, quiet::wish))
         .routes(routes!(quiet::end))
         .routes(routes!(entries::rejected))
+        .routes(routes!(reload::reload))
         .routes(routes!(openapi::show))
         .split_for_parts();
     let (open, whole) = OpenApiRouter::with_openapi(openapi::empty())

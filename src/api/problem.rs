@@ -15,7 +15,7 @@ use axum::{
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ports::{ControlError, StoreError, StoreErrorKind};
 
@@ -35,17 +35,25 @@ pub struct Problem {
     detail: String,
     /// The API's token would not help.
     plain: bool,
+    /// Members of its own kind.
+    more: serde_json::Map<String, Value>,
 }
 
 impl Problem {
     /// A problem of that status, told in a sentence.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), plain: false }
+        Self { status, detail: detail.into(), plain: false, more: serde_json::Map::new() }
     }
 
     /// The same, which the API's token has nothing to do with.
     pub(crate) fn plain(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { plain: true, ..Self::new(status, detail) }
+    }
+
+    /// The same with a member that its kind has beside the common ones.
+    pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
+        self.more.insert(name.to_owned(), value);
+        self
     }
 
     /// The status that it is answered with.
@@ -56,12 +64,15 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
-        let body = json!({
+        let mut body = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
+        for (name, value) in self.more {
+            body[name] = value;
+        }
         let mut response =
             (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string())
                 .into_response();

@@ -113,6 +113,34 @@ pub(crate) struct Problem {
     detail: String,
 }
 
+/// What a reload changed.
+#[derive(ToSchema)]
+pub(crate) struct Reloaded {
+    /// How many rules are in force now.
+    rules: u64,
+    /// Names of rules that were not there before.
+    added: Vec<String>,
+    /// Names of rules that are gone.
+    removed: Vec<String>,
+    /// What of the configuration is taken up at the next start only.
+    at_restart: Vec<String>,
+    /// Warnings, as `check --format json` has them.
+    warnings: Vec<serde_json::Value>,
+}
+
+/// Problem details of a reload that was refused.
+#[derive(ToSchema)]
+pub(crate) struct ReloadRefused {
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: String,
+    /// What is wrong, as `check --format json` has it.
+    problems: Vec<serde_json::Value>,
+    /// The same as `check` prints it.
+    text: String,
+}
+
 /// An entry as it is kept.
 #[derive(ToSchema)]
 pub(crate) struct Entry {

@@ -3,11 +3,13 @@
 //! Each thing's end is set where it begins: loops end by one token, the store is dropped last.
 //! Deliberately absent: decisions, and anything global; two Apps live in one process.
 
+mod reload;
 mod service;
 mod silences;
 
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +25,7 @@ use crate::{
     },
     api::{self, ApiSettings},
     config::{self, Config, SourceSettings},
-    domain::digest::Pressure,
+    domain::{digest::Pressure, rule::RuleSet},
     engine::{
         alarm::Alarms,
         board::LaneBoards,
@@ -37,11 +39,14 @@ use crate::{
         wake::Wakes,
         watch::Watch,
     },
-    ports::{Clock, Control, Notifier, PushSource, Source, Store, StoreError},
+    ports::{Clock, Control, Notifier, PushSource, Renderer, Source, Store, StoreError},
     telemetry::Metrics,
 };
 
+use reload::{InForce, Reloader};
 use service::{Service, ServiceParts};
+
+pub use reload::Loader;
 
 /// What a send may take beyond its own limits before it is given up.
 const SEND_GRACE: Duration = Duration::from_secs(5);
@@ -89,11 +94,17 @@ pub struct App {
 }
 
 impl App {
-    /// Opens everything that the configuration names and binds the API's address.
+    /// Opens everything that the configuration names and binds the API's address. `loader` reads the
+    /// configuration again, for reloads.
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+    pub async fn start(
+        config: Config,
+        loader: Loader,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let in_force = InForce::of(&config);
         let metrics = Arc::new(Metrics::new());
         let renderer = Arc::new(renderer(&config)?);
         let notifiers = notifiers(&config)?;
@@ -115,8 +126,7 @@ impl App {
 
         let alarms = Alarms::new(metrics.clone());
         let wakes = Wakes::new(names);
-        let matchers = Arc::new(|text: &str| config::matchers(text).ok());
-        let policy = Policy::new(config.rules, renderer).reading(matchers);
+        let policy = policy(config.rules, renderer);
         let decider_world = DeciderWorld {
             store: store.clone(),
             clock: clock.clone(),
@@ -172,20 +182,18 @@ impl App {
         };
         let lanes: Vec<_> = config.receivers.iter().zip(notifiers).map(lane).collect();
 
-        let retention = RetentionSettings {
-            entries: config.retention.entries,
-            notifications: config.retention.notifications,
-        };
+        let retention = Arc::new(ArcSwap::from_pointee(retention_settings(config.retention)));
         let upkeep = Upkeep {
-            retention,
+            retention: retention.clone(),
             store: store.clone(),
             clock: clock.clone(),
             alarms: alarms.clone(),
         };
 
+        let send_to = Arc::new(ArcSwap::from_pointee(config.alarms.send_to));
         let teller = AlarmTeller {
             alarms: alarms.clone(),
-            send_to: config.alarms.send_to,
+            send_to: send_to.clone(),
             decider: decider.clone(),
             store: store.clone(),
             clock: clock.clone(),
@@ -198,7 +206,19 @@ impl App {
         let listener =
             TcpListener::bind(listen).await.map_err(|error| StartError::Listen(listen, error))?;
         let addr = listener.local_addr().map_err(|error| StartError::Listen(listen, error))?;
+        let reloader = Reloader {
+            loader,
+            in_force,
+            running: tokio::sync::Mutex::default(),
+            decider: decider.clone(),
+            send_to,
+            retention,
+            alarms: alarms.clone(),
+            observer: metrics.clone(),
+            clock: clock.clone(),
+        };
         let service = Service::new(ServiceParts {
+            reloader: Arc::new(reloader),
             store: store.clone(),
             clock,
             decider,
@@ -280,6 +300,15 @@ impl App {
         info!("stopped");
         result
     }
+}
+
+/// Rules and their renderer, with the reader of silences' clauses.
+fn policy(rules: RuleSet, renderer: Arc<dyn Renderer>) -> Policy {
+    Policy::new(rules, renderer).reading(Arc::new(|text: &str| config::matchers(text).ok()))
+}
+
+const fn retention_settings(retention: config::Retention) -> RetentionSettings {
+    RetentionSettings { entries: retention.entries, notifications: retention.notifications }
 }
 
 fn closed() -> StoreError {

@@ -19,13 +19,13 @@ use crate::{
     },
     ports::{
         Clock, Control, ControlError, IncidentStatus, LaneStatus, OutboxCount, Readiness,
-        RuleStatus, SilencePreview, SilenceStatus, SilenceText, SourceStatus, Status, Store,
-        StoreError,
+        ReloadRefused, Reloaded, RuleStatus, SilencePreview, SilenceStatus, SilenceText,
+        SourceStatus, Status, Store, StoreError,
     },
     telemetry::Metrics,
 };
 
-use super::silences;
+use super::{reload::Reloader, silences};
 
 /// Readiness asks for a read within so many effective intervals.
 const INTERVALS: f64 = 3.0;
@@ -42,6 +42,7 @@ pub(super) struct ServiceParts {
     pub(super) sources: BTreeMap<Arc<str>, SourceBoard>,
     /// The receivers' types, by name.
     pub(super) kinds: BTreeMap<Arc<str>, &'static str>,
+    pub(super) reloader: Arc<Reloader>,
 }
 
 /// The running service.
@@ -215,6 +216,10 @@ impl Control for Service {
 
     async fn preview_silence(&self, matchers: &str) -> Result<SilencePreview, ControlError> {
         silences::preview(&self.parts.store, matchers, self.parts.clock.now()).await
+    }
+
+    async fn reload(&self, by: &'static str) -> Result<Reloaded, ReloadRefused> {
+        self.parts.reloader.clone().reload(by).await
     }
 
     fn explain(&self, entry: &Entry) -> serde_json::Value {

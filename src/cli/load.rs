@@ -3,9 +3,11 @@
 use std::{
     io::{self, IsTerminal},
     path::PathBuf,
+    sync::Arc,
 };
 
 use crate::{
+    app::Loader,
     config::{self, Config, Loaded, Request},
     document::{nearest, text},
 };
@@ -61,6 +63,23 @@ pub(crate) fn config(files: &Files) -> Result<Config, Failure> {
             Err(Failure::new(Exit::Config, message))
         }
     }
+}
+
+/// Reads the same files again for a running service; its API stays where `listen` says.
+pub(crate) fn loader(files: &Files, listen: Option<std::net::SocketAddr>) -> Loader {
+    let files = files.clone();
+    Arc::new(move || {
+        let request = Request {
+            config: files.config.as_deref(),
+            data_dir: files.data_dir.as_deref(),
+            env: &environment,
+        };
+        let mut loaded = config::load(&request)?;
+        if let Some(listen) = listen {
+            loaded.config.api.listen = listen;
+        }
+        Ok(loaded)
+    })
 }
 
 /// Loads the configuration for a command that asks a running service: its warnings are that

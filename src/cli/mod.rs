@@ -16,6 +16,7 @@ pub mod load;
 mod output;
 pub mod packaging;
 pub mod plan;
+pub mod reload;
 pub mod render;
 pub mod run;
 mod sample;
@@ -121,6 +122,13 @@ enum Command {
         #[command(flatten)]
         service: ServiceArgs,
     },
+    /// Have a running service read its configuration, rules and templates again
+    Reload {
+        #[command(flatten)]
+        args: reload::ReloadArgs,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
     /// Notifications of a running service: list, show, retry
     Deliveries {
         #[command(subcommand)]
@@ -197,6 +205,9 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Completions(args) => packaging::completions(&args),
         Command::Man(args) => packaging::man(&args),
         Command::Healthcheck { service } => healthcheck::run(&service_of(&service, &files)?).await,
+        Command::Reload { args, service } => {
+            reload::run(&args, &service_of(&service, &files)?).await
+        }
         Command::Deliveries { command, service } => {
             deliveries::run(&command, &service_of(&service, &files)?).await
         }

@@ -7,10 +7,13 @@ use std::{
 };
 
 use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     adapters::clock::SystemClock,
     app::{App, LoopFailed, StartError},
+    ports::Control,
     telemetry::{LogFormat, start_log},
 };
 
@@ -33,6 +36,25 @@ pub struct RunArgs {
     pub listen: Option<SocketAddr>,
 }
 
+/// Listens for SIGHUP, from this call on.
+fn hangups() -> Result<Signal, Failure> {
+    signal(SignalKind::hangup()).map_err(|error| {
+        Failure::new(Exit::Unavailable, format!("could not listen for signals: {error}"))
+    })
+}
+
+/// Reloads at each SIGHUP until cancelled. What comes of it is in the log.
+async fn reload_at(mut hangups: Signal, control: Arc<dyn Control>, cancel: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            Some(()) = hangups.recv() => {
+                let _ = control.reload("signal").await;
+            }
+        }
+    }
+}
+
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -48,8 +70,11 @@ pub async fn run(args: RunArgs, files: &Files) -> Result<Exit, Failure> {
         load::environment("RUST_LOG").as_deref(),
         coloured(io::stderr().is_terminal()),
     );
-    let app = App::start(config, Arc::new(SystemClock)).await?;
-    app.run(cancel).await?;
+    let hangups = hangups()?;
+    let app = App::start(config, load::loader(files, args.listen), Arc::new(SystemClock)).await?;
+    let reloads = reload_at(hangups, app.control(), cancel.clone());
+    let (ended, ()) = tokio::join!(app.run(cancel), reloads);
+    ended?;
     Ok(Exit::Done)
 }
 

@@ -32,6 +32,7 @@ mod webhook;
 
 use std::{
     collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -44,7 +45,9 @@ use crate::{
         source::DEFAULT_ZONE,
         templates::{Settings, Templates},
     },
-    document::{Code, Document, File, MAX_BYTES, MapReader, Problem, Problems, Report, Value},
+    document::{
+        Code, Document, File, Kind, MAX_BYTES, MapReader, Node, Problem, Problems, Report, Value,
+    },
     domain::{cel::Compiler, clause::Clause, expression::Expressions, rule::RuleSet},
 };
 use interval::Intervals;
@@ -76,6 +79,9 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// The receivers, in the order written.
     pub receivers: Vec<Receiver>,
+    /// A hash of all that is written of sources and receivers, with the zone that sources take where
+    /// they say none: two configurations with the same have the same of both.
+    pub ends: u64,
     /// The rules, in the order in which they are looked at.
     pub rules: RuleSet,
     /// The files and folders that `rules` names; what is to be watched.
@@ -365,6 +371,7 @@ fn whole(
         webhook::check_secrets(value, &receivers, &rules, templates);
     }
     let config = Config {
+        ends: ends(root, &time_zone),
         path: path.to_owned(),
         time_zone: time_zone.clone(),
         sources,
@@ -379,6 +386,20 @@ fn whole(
         retention,
     };
     Some((config, rules, written))
+}
+
+/// A hash of what is written of sources and receivers.
+fn ends(root: &Node, zone: &TimeZone) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    zone.iana_name().hash(&mut hasher);
+    let Kind::Map(map) = &root.kind else { return hasher.finish() };
+    for key in ["sources", "receivers"] {
+        if let Some(entry) = map.entries.iter().find(|entry| *entry.key.text == *key) {
+            key.hash(&mut hasher);
+            entry.value.hash_text(&mut hasher);
+        }
+    }
+    hasher.finish()
 }
 
 fn sources(map: &mut MapReader<'_>, folder: &Path, zone: &TimeZone) -> Vec<Source> {

@@ -2,7 +2,10 @@
 //!
 //! Deliberately absent: types. A scalar is its text and its style; what it means is for the reader.
 
-use std::sync::Arc;
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use super::Span;
 
@@ -95,6 +98,27 @@ impl Scalar {
 }
 
 impl Node {
+    /// Feeds what is written here into a hash, what the environment said included, and where it is
+    /// written not: the same text elsewhere hashes the same. The hash may hold secrets; it is for
+    /// comparing in memory.
+    pub fn hash_text(&self, hasher: &mut impl Hasher) {
+        match &self.kind {
+            Kind::Scalar(scalar) => (0_u8, &scalar.text).hash(hasher),
+            Kind::List(items) => {
+                (1_u8, items.len()).hash(hasher);
+                items.iter().for_each(|item| item.hash_text(hasher));
+            }
+            Kind::Map(map) => {
+                (2_u8, map.entries.len()).hash(hasher);
+                for entry in &map.entries {
+                    entry.key.text.hash(hasher);
+                    entry.value.hash_text(hasher);
+                }
+            }
+            Kind::Unreadable => 3_u8.hash(hasher),
+        }
+    }
+
     /// Whether nothing is written here, or an explicit null.
     pub fn is_null(&self) -> bool {
         match &self.kind {

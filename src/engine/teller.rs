@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -32,8 +33,8 @@ const STORE_BACKOFF: Duration = Duration::from_secs(5);
 pub struct AlarmTeller {
     /// The alarms.
     pub alarms: Alarms,
-    /// The receivers that they go to.
-    pub send_to: Vec<Arc<str>>,
+    /// The receivers that they go to now.
+    pub send_to: Arc<ArcSwap<Vec<Arc<str>>>>,
     /// Whose renderer makes the messages.
     pub decider: Decider,
     /// The outbox.
@@ -65,6 +66,7 @@ impl AlarmTeller {
     async fn tell(&self, news: &News) {
         let notifications: Vec<_> = self
             .send_to
+            .load()
             .iter()
             .filter(|receiver| !is_about(&news.alarm, receiver))
             .flat_map(|receiver| self.messages(news, receiver))

@@ -4,6 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -38,8 +39,8 @@ impl Default for RetentionSettings {
 
 /// The house's keeper.
 pub struct Upkeep {
-    /// How long things are kept.
-    pub retention: RetentionSettings,
+    /// How long things are kept now.
+    pub retention: Arc<ArcSwap<RetentionSettings>>,
     /// The store.
     pub store: Arc<dyn Store>,
     /// The wall clock.
@@ -77,9 +78,10 @@ impl Upkeep {
         while !cancel.is_cancelled() {
             let now = self.clock.now();
             let before = |age: Duration| now.checked_sub(age).unwrap_or(now);
+            let kept = **self.retention.load();
             let retention = Retention {
-                entries_before: before(self.retention.entries),
-                notifications_before: before(self.retention.notifications),
+                entries_before: before(kept.entries),
+                notifications_before: before(kept.notifications),
                 limit: STEP_ROWS,
             };
             if !self.store.retain(retention).await? {

@@ -73,11 +73,48 @@ pub trait Control: Send + Sync + 'static {
     /// See [`ControlError`].
     async fn preview_silence(&self, matchers: &str) -> Result<SilencePreview, ControlError>;
 
+    /// Reads the configuration, rules and templates again and puts them in force, where they are
+    /// sound. `by` says who wants it, in a word.
+    ///
+    /// # Errors
+    /// They are not, or the store failed; what was in force stays.
+    async fn reload(&self, by: &'static str) -> Result<Reloaded, ReloadRefused>;
+
     /// What rules say of an entry, as JSON for people and programs.
     fn explain(&self, entry: &Entry) -> serde_json::Value;
 
     /// The metrics in the text format of Prometheus.
     async fn metrics(&self) -> Result<String, StoreError>;
+}
+
+/// What a reload changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reloaded {
+    /// How many rules are in force now.
+    pub rules: usize,
+    /// Names of rules that were not there before.
+    pub added: Vec<Arc<str>>,
+    /// Names of rules that are gone.
+    pub removed: Vec<Arc<str>>,
+    /// What of the configuration is another now and is taken up at the next start only.
+    pub at_restart: Vec<String>,
+    /// Warnings, as `check --format json` has them.
+    pub warnings: Vec<serde_json::Value>,
+}
+
+/// Why a reload was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct ReloadRefused {
+    /// In a sentence.
+    pub detail: String,
+    /// What is wrong in the files, as `check --format json` has it; nothing where the files are
+    /// sound.
+    pub problems: Vec<serde_json::Value>,
+    /// The same as `check` prints it.
+    pub text: String,
+    /// The files are sound, and the store could not take what follows.
+    pub store: bool,
 }
 
 /// Why a wish could not be met.

@@ -15,8 +15,8 @@ mod store;
 pub use clock::Clock;
 pub use control::{
     Alarm, AlarmKind, Control, ControlError, DiscoveryStatus, IncidentStatus, IntervalStatus,
-    LaneStatus, PushStatus, Readiness, RepoStatus, RuleStatus, SilencePreview, SilenceStatus,
-    SilenceText, SourceState, SourceStatus, Status,
+    LaneStatus, PushStatus, Readiness, ReloadRefused, Reloaded, RepoStatus, RuleStatus,
+    SilencePreview, SilenceStatus, SilenceText, SourceState, SourceStatus, Status,
 };
 pub use ingest::{Ingest, IngestError, Ingested, PushSource};
 pub use notifier::{Delivery, Earlier, Follow, Notifier};

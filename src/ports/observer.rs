@@ -45,6 +45,8 @@ pub enum Event<'a> {
     Dead { receiver: &'a str },
     /// A commit to the store took this long; `rows` counts requests that shared its sync.
     Commit { took: Duration, requests: u64 },
+    /// A reload came to `loaded`, `refused` or `failed`.
+    Reload { result: &'a str },
     /// An alarm began or ended.
     Alarm { kind: &'a str, firing: bool },
 }

@@ -235,6 +235,7 @@ fn all_metrics() -> String {
         Event::Delivered { receiver, after: took },
         Event::Dead { receiver },
         Event::Commit { took, requests: 1 },
+        Event::Reload { result: "loaded" },
         Event::Alarm { kind: "gap", firing: true },
     ] {
         metrics.observe(event);

@@ -110,6 +110,8 @@ enum Ask {
     Turn(Turn, Answer),
     /// A look at what is remembered.
     Look(Look, Answer),
+    /// Other rules, with the renderer of their messages.
+    Swap(Box<Policy>, Answer),
 }
 
 /// Whom to tell.
@@ -227,6 +229,10 @@ impl Deciding {
         match first {
             Ask::Turn(turn, answer) => {
                 let _ = answer.send(self.take_turn(turn).await);
+                None
+            }
+            Ask::Swap(policy, answer) => {
+                let _ = answer.send(self.swap(*policy).await);
                 None
             }
             Ask::Look(look, answer) => {

@@ -58,6 +58,19 @@ impl Decider {
         .await
     }
 
+    /// Puts other rules in force, with the renderer of their messages: what is decided from now on is
+    /// decided by them. What is remembered is fitted to them and committed; nobody is told anything.
+    ///
+    /// # Errors
+    /// The store took nothing of it, and the old rules go on.
+    pub async fn swap(&self, policy: Policy) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        if self.asks.send(Ask::Swap(Box::new(policy), answer)).await.is_err() {
+            return Err(stopped());
+        }
+        answered.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
     async fn turn(&self, turn: Turn) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
         if self.asks.send(Ask::Turn(turn, answer)).await.is_err() {
@@ -92,7 +105,7 @@ impl Deciding {
     /// Fits what is remembered to the rules, which may have been changed while nothing ran, for as
     /// long as the store takes to accept it.
     pub(super) async fn begin(&mut self, cancel: &CancellationToken) {
-        while let Err(error) = self.fit().await {
+        while let Err(error) = self.fit(self.policy.load_full()).await {
             warn!("could not commit what changed rules end, trying on: {error}");
             tokio::select! {
                 () = cancel.cancelled() => return,
@@ -103,8 +116,8 @@ impl Deciding {
 
     /// Fits what is remembered to the rules. Nobody is told anything; incidents that end by it are
     /// logged.
-    async fn fit(&mut self) -> Result<(), StoreError> {
-        self.take_turn(Box::new(|policy, state, now| {
+    async fn fit(&mut self, policy: Arc<Policy>) -> Result<(), StoreError> {
+        let fit: Turn = Box::new(|policy, state, now| {
             let (effects, closed) = reconcile(&policy.rules, state, now);
             for incident in closed {
                 let why = if incident.removed { "is gone" } else { "means something else now" };
@@ -112,8 +125,16 @@ impl Deciding {
                 info!(rule.name = %incident.rule, "an incident ended, since its rule {why}: {key}");
             }
             effects
-        }))
-        .await
+        });
+        self.turn_under(policy, fit).await
+    }
+
+    /// Puts other rules in force once what follows from them is on the disk.
+    pub(super) async fn swap(&mut self, policy: Policy) -> Result<(), StoreError> {
+        let policy = Arc::new(policy);
+        self.fit(policy.clone()).await?;
+        self.policy.store(policy);
+        Ok(())
     }
 
     /// Fires what is due, where anything is.
@@ -148,7 +169,10 @@ impl Deciding {
 
     /// Decides something that is no entry, and commits what it causes, if anything.
     pub(super) async fn take_turn(&mut self, turn: Turn) -> Result<(), StoreError> {
-        let policy = self.policy.load_full();
+        self.turn_under(self.policy.load_full(), turn).await
+    }
+
+    async fn turn_under(&mut self, policy: Arc<Policy>, turn: Turn) -> Result<(), StoreError> {
         let mut state = self.take_state(&policy).await?;
         let now = self.clock.now();
         let effects = turn(&policy, &mut state, now);

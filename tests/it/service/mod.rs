@@ -7,6 +7,7 @@ mod killed;
 mod pushed;
 mod receivers;
 mod registry;
+mod reloading;
 mod secrets;
 mod store;
 

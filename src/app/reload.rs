@@ -1,0 +1,203 @@
+//! Reloading: all files are read and checked as at the start, and are put in force together or not at
+//! all.
+//!
+//! Rules, templates, time intervals, alarms and retention are swapped while everything runs; a set
+//! whose sources or receivers are others is refused, since those begin with the service. One reload
+//! at a time. Deliberately absent: what becomes of open incidents (`domain::decision`).
+
+use std::{collections::HashSet, path::PathBuf, sync::Arc};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+use tracing::{info, warn};
+
+use crate::{
+    config::{Config, Loaded},
+    document::{Problem, Problems, json, text},
+    domain::rule::RuleSet,
+    engine::{alarm::Alarms, decider::Decider, upkeep::RetentionSettings},
+    ports::{AlarmKind, Clock, Event, Observer, ReloadRefused, Reloaded},
+};
+
+use super::{policy, renderer, retention_settings};
+
+/// Reads the configuration again, with all that it names.
+pub type Loader = Arc<dyn Fn() -> Result<Loaded, Problems> + Send + Sync>;
+
+/// What an alarm about a reload is about.
+const ABOUT: &str = "configuration";
+
+/// Problems that the log tells of one by one.
+const LOGGED: usize = 20;
+
+/// What can't be changed while the service runs.
+pub(super) struct InForce {
+    ends: u64,
+    store: PathBuf,
+    listen: std::net::SocketAddr,
+    public_url: Option<String>,
+    token: Option<String>,
+    blind_after: std::time::Duration,
+}
+
+impl InForce {
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            ends: config.ends,
+            store: config.store.clone(),
+            listen: config.api.listen,
+            public_url: config.api.public_url.as_ref().map(ToString::to_string),
+            token: config.api.token.as_ref().map(|token| token.expose(ToOwned::to_owned)),
+            blind_after: config.alarms.source_blind_after,
+        }
+    }
+
+    /// What of a configuration is other than what runs, in sentences.
+    fn differs(&self, other: &Self) -> Vec<String> {
+        let keys = [
+            ("store", self.store != other.store),
+            ("api.listen", self.listen != other.listen),
+            ("api.public_url", self.public_url != other.public_url),
+            ("api.token", self.token != other.token),
+            ("alarms.source_blind_after", self.blind_after != other.blind_after),
+        ];
+        let changed = keys.into_iter().filter(|(_, differs)| *differs);
+        changed.map(|(key, _)| format!("`{key}` changes at the next start only")).collect()
+    }
+}
+
+/// Has the files read again.
+pub(super) struct Reloader {
+    pub(super) loader: Loader,
+    pub(super) in_force: InForce,
+    pub(super) running: Mutex<()>,
+    pub(super) decider: Decider,
+    pub(super) send_to: Arc<ArcSwap<Vec<Arc<str>>>>,
+    pub(super) retention: Arc<ArcSwap<RetentionSettings>>,
+    pub(super) alarms: Alarms,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Reloader {
+    /// Reads the files and puts them in force. Goes on to its end even if nobody waits any more.
+    pub(super) async fn reload(
+        self: Arc<Self>,
+        by: &'static str,
+    ) -> Result<Reloaded, ReloadRefused> {
+        let task = tokio::spawn(async move {
+            let _one_at_a_time = self.running.lock().await;
+            let result = self.try_reload().await;
+            self.tell(by, &result);
+            result
+        });
+        task.await.unwrap_or_else(|_| Err(failed("a bug of triggerbell's; the log says more")))
+    }
+
+    async fn try_reload(&self) -> Result<Reloaded, ReloadRefused> {
+        let loader = self.loader.clone();
+        let loaded = tokio::task::spawn_blocking(move || loader()).await;
+        let loaded = loaded.map_err(|_| failed("a bug of triggerbell's; the log says more"))?;
+        let Loaded { config, warnings } = loaded.map_err(|problems| refused(&problems))?;
+        let found = InForce::of(&config);
+        if found.ends != self.in_force.ends {
+            let what = "sources or receivers are others, which takes a restart";
+            return Err(unfit(format!("{what}; nothing was changed")));
+        }
+        let renderer = renderer(&config).map_err(|error| unfit(error.to_string()))?;
+        let before = self.decider.policy();
+        let names = |rules: &RuleSet| -> HashSet<Arc<str>> {
+            rules.rules().iter().map(|rule| rule.name.clone()).collect()
+        };
+        let (old, new) = (names(&before.rules), names(&config.rules));
+        let reloaded = Reloaded {
+            rules: new.len(),
+            added: sorted(new.difference(&old)),
+            removed: sorted(old.difference(&new)),
+            at_restart: self.in_force.differs(&found),
+            warnings: items(&warnings),
+        };
+        let retention = retention_settings(config.retention);
+        self.decider.swap(policy(config.rules, Arc::new(renderer))).await.map_err(|error| {
+            failed(&format!("the store could not take the change, the old rules go on: {error}"))
+        })?;
+        self.send_to.store(Arc::new(config.alarms.send_to));
+        self.retention.store(Arc::new(retention));
+        Ok(reloaded)
+    }
+
+    /// Says what came of it: in the log, to whoever counts, and as an alarm.
+    fn tell(&self, by: &'static str, result: &Result<Reloaded, ReloadRefused>) {
+        let (about, now) = (Arc::from(ABOUT), self.clock.now());
+        match result {
+            Ok(reloaded) => {
+                self.observer.observe(Event::Reload { result: "loaded" });
+                self.alarms.clear(AlarmKind::Reload, &about, now);
+                info!(
+                    reload.by = by,
+                    rules = reloaded.rules,
+                    added = reloaded.added.len(),
+                    removed = reloaded.removed.len(),
+                    "loaded the configuration anew"
+                );
+                for line in &reloaded.at_restart {
+                    warn!("not taken up: {line}");
+                }
+            }
+            Err(refused) => {
+                let result = if refused.store { "failed" } else { "refused" };
+                self.observer.observe(Event::Reload { result });
+                warn!(reload.by = by, "what was in force stays: {}", refused.detail);
+                for problem in refused.problems.iter().take(LOGGED) {
+                    warn!("{}", line(problem));
+                }
+                let message = format!("a reload changed nothing: {}", refused.detail);
+                self.alarms.raise(AlarmKind::Reload, &about, &message, now);
+            }
+        }
+    }
+}
+
+fn sorted<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> Vec<Arc<str>> {
+    let mut names: Vec<_> = names.cloned().collect();
+    names.sort();
+    names
+}
+
+/// The problems of files, as `check --format json` has them.
+fn items(problems: &Problems) -> Vec<serde_json::Value> {
+    let whole: serde_json::Value = serde_json::from_str(&json(problems)).unwrap_or_default();
+    whole["problems"].as_array().cloned().unwrap_or_default()
+}
+
+/// A problem in a line.
+fn line(problem: &serde_json::Value) -> String {
+    let word = |name: &str| problem[name].as_str().unwrap_or_default();
+    let place = match problem["line"].as_u64() {
+        Some(line) => format!("{}:{line}:{}: ", word("file"), problem["column"]),
+        None => String::new(),
+    };
+    format!("{place}{} {}", word("code"), word("message"))
+}
+
+fn refused(problems: &Problems) -> ReloadRefused {
+    let first = problems.iter().find(|problem| Problem::severity(problem).name() == "error");
+    let first = first.map_or("", |problem| &problem.message);
+    ReloadRefused {
+        detail: format!("{}, the first: {first}; what was in force stays", problems.summary()),
+        problems: items(problems),
+        text: text(problems, false),
+        store: false,
+    }
+}
+
+/// The files are sound, and can't be put in force while the service runs.
+fn unfit(detail: String) -> ReloadRefused {
+    let text = format!("{detail}\n");
+    ReloadRefused { detail, problems: Vec::new(), text, store: false }
+}
+
+fn failed(detail: &str) -> ReloadRefused {
+    let detail = detail.to_owned();
+    ReloadRefused { detail, problems: Vec::new(), text: String::new(), store: true }
+}
