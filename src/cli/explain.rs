@@ -1,105 +1,133 @@
 //! `explain`: why an entry became a message or did not, rule by rule and clause by clause.
 //!
-//! The verdicts are the rule set's own and what follows is decided by the rehearsal, so nothing here
-//! decides anything. Deliberately absent: what a running service remembers; an entry of a file is
-//! explained as if it and those before it in the file were all that ever happened.
+//! The verdicts are the rule set's own and what follows is decided by the rehearsal, or told by the
+//! running service, so nothing here decides anything. Deliberately absent: what a service remembers,
+//! for the entries of a file; they are explained as if they were all that ever happened.
 
 use std::{fmt::Write as _, sync::Arc};
 
 use clap::Args;
-use serde::Serialize;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 
 use crate::{
     config::Config,
     domain::{
-        entry::Entry,
         field::Field,
         rehearsal::{Decided, Rehearsal},
-        verdict::{ClauseReport, RuleExplanation, Truth},
     },
 };
 
 use super::{
     Printed,
+    client::{Service, ServiceArgs},
+    deliveries::checked_id,
     exit::{Exit, Failure},
     load::{self, Files},
-    output, sample,
+    output, sample, service_of,
+    table::printable,
 };
 
 /// What to explain.
 #[derive(Debug, Clone, Args)]
+#[group(id = "what", required = true, multiple = false, args = ["entry", "id"])]
 pub struct ExplainArgs {
     /// A file with entries, an API answer or JSON lines; `-` for standard input
     #[arg(long, value_name = "FILE")]
-    pub entry: String,
+    pub entry: Option<String>,
 
-    /// The source that they are taken to come from; the configuration's where it has only one
-    #[arg(long, value_name = "NAME")]
+    /// An entry or a message of the running service, by its id
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+
+    /// The source that a file's entries are taken to come from; the configuration's where it has
+    /// only one
+    #[arg(long, value_name = "NAME", conflicts_with = "id")]
     pub source: Option<String>,
 
     /// How to print it
     #[arg(long, value_enum, default_value_t)]
     pub format: Printed,
+
+    /// Where the service is.
+    #[command(flatten)]
+    pub service: ServiceArgs,
 }
 
-/// All that there is to say of one entry.
-#[derive(Debug, Serialize)]
-struct Explanation {
-    entry: serde_json::Value,
-    rules: Vec<RuleExplanation>,
-    messages: Vec<Message>,
-}
-
-/// What an entry led to, for one receiver.
-#[derive(Debug, Serialize)]
-struct Message {
-    at: jiff::Timestamp,
-    rule: Arc<str>,
-    receiver: Arc<str>,
-    reason: &'static str,
-    /// What holds it back; it is sent where nothing does.
-    held_by: Option<&'static str>,
-}
-
-impl From<Decided> for Message {
-    fn from(Decided { at, intent }: Decided) -> Self {
-        Self {
-            at,
-            rule: intent.rule,
-            receiver: intent.receiver,
-            reason: intent.reason.name(),
-            held_by: intent.held_by.map(|by| by.name()),
-        }
-    }
-}
-
-/// Decides the entries of a file, each at its own time, and says why it came out as it did.
+/// Explains the entries of a file, or what a running service has.
 ///
 /// # Errors
-/// The configuration or the file is broken, or there is no such source.
-pub fn run(args: &ExplainArgs, files: &Files) -> Result<Exit, Failure> {
-    let config = load::config(files)?;
-    let source = source(args.source.as_deref(), &config)?;
-    let now = jiff::Timestamp::now();
-    let entries = sample::entries_of(&args.entry, &source, &config.time_zone, now)?;
-    let start = entries.iter().map(|entry| entry.row.time).min().unwrap_or(now);
-    let mut rehearsal = Rehearsal::new(&config.rules, start);
-    for entry in &entries {
-        let at = entry.row.time.max(rehearsal.now());
-        let rules = config.rules.explain(entry, at);
-        let decided = rehearsal.feed(entry, at).decided;
-        let messages = decided.into_iter().map(Message::from).collect();
-        let explanation = Explanation { entry: entry.fields_json(), rules, messages };
+/// The configuration or the file is broken, the service can't be reached, or there is no such thing.
+pub async fn run(args: &ExplainArgs, files: &Files) -> Result<Exit, Failure> {
+    let explanations = match (&args.entry, &args.id) {
+        (Some(file), _) => of_file(file, args.source.as_deref(), &load::config(files)?)?,
+        (None, Some(id)) => of_id(checked_id(id)?, &service_of(&args.service, files)?).await?,
+        (None, None) => Vec::new(),
+    };
+    for explanation in explanations {
         match args.format {
-            Printed::Json => output::line(serde_json::json!(explanation))?,
-            Printed::Text => output::line(text(entry, &explanation))?,
+            Printed::Json => output::line(&explanation)?,
+            Printed::Text => output::line(text(&explanation))?,
         }
     }
     Ok(Exit::Done)
 }
 
+/// Decides the entries of a file, each at its own time.
+fn of_file(file: &str, source: Option<&str>, config: &Config) -> Result<Vec<Value>, Failure> {
+    let source = source_of(source, config)?;
+    let now = jiff::Timestamp::now();
+    let entries = sample::entries_of(file, &source, &config.time_zone, now)?;
+    let start = entries.iter().map(|entry| entry.row.time).min().unwrap_or(now);
+    let mut rehearsal = Rehearsal::new(&config.rules, start);
+    let mut explanations = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        let at = entry.row.time.max(rehearsal.now());
+        let rules = config.rules.explain(entry, at);
+        let decided = rehearsal.feed(entry, at).decided;
+        let messages: Vec<Value> = decided.into_iter().map(message).collect();
+        let fields = entry.fields_json();
+        explanations.push(json!({ "entry": fields, "rules": rules, "messages": messages }));
+    }
+    Ok(explanations)
+}
+
+/// What an entry led to, for one receiver.
+fn message(Decided { at, intent }: Decided) -> Value {
+    json!({
+        "at": at, "rule": intent.rule, "receiver": intent.receiver,
+        "reason": intent.reason.name(), "held_by": intent.held_by.map(|by| by.name()),
+    })
+}
+
+/// Asks the service about an entry, or about each of those that a message tells of.
+async fn of_id(id: &str, service: &Service) -> Result<Vec<Value>, Failure> {
+    let path = format!("/api/v1/entries/{id}");
+    let ids = match service.ask(Method::GET, &path, None).await? {
+        (StatusCode::NOT_FOUND, _) => {
+            let message = service.read(&format!("/api/v1/notifications/{id}")).await?;
+            let entries = message["entries"].as_array().cloned().unwrap_or_default();
+            entries.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        }
+        answer => {
+            service.must(answer)?;
+            vec![id.to_owned()]
+        }
+    };
+    let mut explanations = Vec::new();
+    for id in ids {
+        let entry = service.read(&format!("/api/v1/entries/{id}")).await?;
+        let mut said = service.read(&format!("/api/v1/entries/{id}/explain")).await?;
+        let (rules, messages) = (said["rules"].take(), said["notifications"].take());
+        let fields = &entry["entry"];
+        explanations
+            .push(json!({ "id": id, "entry": fields, "rules": rules, "messages": messages }));
+    }
+    Ok(explanations)
+}
+
 /// The source that entries are taken to come from.
-fn source(named: Option<&str>, config: &Config) -> Result<Arc<str>, Failure> {
+fn source_of(named: Option<&str>, config: &Config) -> Result<Arc<str>, Failure> {
     let known = config.sources.iter().map(|source| &*source.name);
     match named {
         Some(name) if known.clone().any(|known| known == name) => Ok(name.into()),
@@ -111,60 +139,81 @@ fn source(named: Option<&str>, config: &Config) -> Result<Arc<str>, Failure> {
     }
 }
 
+/// A word of an answer as a person reads it.
+fn word(value: &Value) -> String {
+    match value {
+        Value::String(text) => printable(text),
+        Value::Null => "nothing".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// The items of a list in an answer.
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
 /// An explanation as one would read it to a colleague.
-fn text(entry: &Entry, explanation: &Explanation) -> String {
-    let mut text = format!("{}\n", headline(entry));
-    for rule in &explanation.rules {
+fn text(explanation: &Value) -> String {
+    let mut text = headline(&explanation["entry"]);
+    text.push('\n');
+    for rule in items(&explanation["rules"]) {
         explain_rule(&mut text, rule);
     }
     text.push('\n');
-    if explanation.messages.is_empty() {
+    let mut messages = items(&explanation["messages"]).peekable();
+    if messages.peek().is_none() {
         text.push_str("nothing is sent, and nothing is held back\n");
     }
-    for Message { rule, receiver, reason, held_by, .. } in &explanation.messages {
+    for message in messages {
+        let [rule, receiver, reason] =
+            ["rule", "receiver", "reason"].map(|name| word(&message[name]));
+        let becomes = match (&message["held_by"], &message["state"]) {
+            (Value::Null, Value::Null) => format!("is sent to {receiver}"),
+            (Value::Null, state) => format!("for {receiver} is {}", word(state)),
+            (by, _) => format!("for {receiver} is held by {}", word(by)),
+        };
         // Writing to a string can't fail.
-        let _ = match held_by {
-            Some(by) => writeln!(text, "{rule}: {reason} for {receiver} is held by {by}"),
-            None => writeln!(text, "{rule}: {reason} is sent to {receiver}"),
+        let _ = match message["id"].as_str() {
+            Some(id) => writeln!(text, "{rule}: {reason} {becomes} (see `deliveries show {id}`)"),
+            None => writeln!(text, "{rule}: {reason} {becomes}"),
         };
     }
     text
 }
 
 /// What tells an entry from others, in a line.
-fn headline(entry: &Entry) -> String {
-    let mut line = format!("entry of {}", entry.row.time);
+fn headline(entry: &Value) -> String {
+    let mut line = format!("entry of {}", word(&entry["time"]));
     for field in [Field::Repo, Field::Tag, Field::Service, Field::ReturnCode] {
-        if let Some(value) = entry.text(field) {
-            let _ = write!(line, " · {} {value}", field.name());
+        let value = &entry[field.name()];
+        if !value.is_null() {
+            let _ = write!(line, " · {} {}", field.name(), word(value));
         }
     }
     line
 }
 
-fn explain_rule(text: &mut String, rule: &RuleExplanation) {
-    let verdict = match (&rule.stopped_by, &rule.verdict.decided_by) {
-        (Some(by), _) => format!("not asked, since {by} matched and says `stop`"),
-        (None, None) => "matched".to_owned(),
-        (None, Some(clause)) => format!("did not match: {}", missed(clause)),
+fn explain_rule(text: &mut String, rule: &Value) {
+    let decided_by = &rule["decided_by"];
+    let verdict = match (&rule["stopped_by"], decided_by) {
+        (Value::Null, Value::Null) => "matched".to_owned(),
+        (Value::Null, clause) => format!(
+            "did not match: {} wants {}, and the entry has {}",
+            word(&clause["path"]),
+            word(&clause["wanted"]),
+            word(&clause["seen"])
+        ),
+        (by, _) => format!("not asked, since {} matched and says `stop`", word(by)),
     };
-    let _ = writeln!(text, "\n{}: {verdict}", rule.rule);
-    for clause in &rule.clauses {
-        let mark = match clause.truth {
-            Truth::True => "yes",
-            Truth::False => "no",
-            Truth::Unknown => "?",
+    let _ = writeln!(text, "\n{}: {verdict}", word(&rule["rule"]));
+    for clause in items(&rule["clauses"]) {
+        let mark = match clause["truth"].as_str() {
+            Some("true") => "yes",
+            Some("false") => "no",
+            _ => "?",
         };
-        let seen = clause.seen.as_deref().unwrap_or("nothing");
-        let _ = writeln!(text, "  {mark:<4}{} wanted {}, saw {seen}", clause.path, clause.wanted);
-    }
-}
-
-/// How a clause missed.
-fn missed(clause: &ClauseReport) -> String {
-    let ClauseReport { path, wanted, seen, .. } = clause;
-    match seen {
-        Some(seen) => format!("{path} wants {wanted}, and the entry has {seen}"),
-        None => format!("{path} wants {wanted}, and the entry has none"),
+        let [path, wanted, seen] = ["path", "wanted", "seen"].map(|name| word(&clause[name]));
+        let _ = writeln!(text, "  {mark:<4}{path} wanted {wanted}, saw {seen}");
     }
 }

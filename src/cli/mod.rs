@@ -195,7 +195,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Check(args) => check(&args, &files),
         Command::Fetch(args) => fetch::run(&args, &files).await,
         Command::Plan(args) => plan::run(&args, &files).await,
-        Command::Explain(args) => explain::run(&args, &files),
+        Command::Explain(args) => explain::run(&args, &files).await,
         Command::Send(args) => send::run(&args, &files).await,
         Command::Render(args) => render::run(&args, &files),
         Command::Status { args, service } => {

@@ -190,3 +190,25 @@ async fn something_else_at_the_url_is_no_triggerbell() {
     let ended = command(folder.path(), &["status", "--url", &url]).await;
     assert!(!ended.all().contains("hidden"), "{ended:?}");
 }
+
+#[tokio::test]
+async fn a_message_and_its_entry_are_explained_by_their_ids() {
+    let running = Running::start("").await;
+    let dead = running.ids("dead", 2).await;
+    let shown = running.run(&["deliveries", "show", &dead[0], "--format", "json"]).await.json();
+    let entry = shown["entries"][0].as_str().unwrap().to_owned();
+    let by_message = running.run(&["explain", "--id", &dead[0]]).await;
+    assert_eq!((by_message.code, by_message.err.as_str()), (0, ""));
+    assert!(by_message.out.contains(": matched\n"), "{}", by_message.out);
+    let becomes = format!("for audit is dead (see `deliveries show {}`)", dead[0]);
+    assert!(by_message.out.contains(&becomes), "{}", by_message.out);
+    let by_entry = running.run(&["explain", "--id", &entry]).await;
+    assert_eq!(by_entry.out, by_message.out);
+    let json = running.run(&["explain", "--id", &entry, "--format", "json"]).await.json();
+    assert_eq!((&json["id"], &json["messages"][0]["id"]), (&json!(entry), &json!(dead[0])));
+
+    let unknown = running.run(&["explain", "--id", &"0".repeat(32)]).await;
+    assert_eq!(unknown.code, 1, "{unknown:?}");
+    let both = running.run(&["explain", "--id", &entry, "--entry", "x.json"]).await;
+    assert_eq!(both.code, 2, "{both:?}");
+}
