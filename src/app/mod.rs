@@ -3,6 +3,7 @@
 //! Each thing's end is set where it begins: loops end by one token, the store is dropped last.
 //! Deliberately absent: decisions, and anything global; two Apps live in one process.
 
+mod files;
 mod reload;
 mod service;
 mod silences;
@@ -46,6 +47,7 @@ use crate::{
 use reload::{InForce, Reloader};
 use service::{Service, ServiceParts};
 
+pub use files::{Files, watch as watch_files};
 pub use reload::Loader;
 
 /// What a send may take beyond its own limits before it is given up.
@@ -88,6 +90,7 @@ pub struct App {
     teller: AlarmTeller,
     watch: Watch,
     control: Arc<dyn Control>,
+    files: Arc<Files>,
     /// Held to the end, so that the file is let go after everything else.
     store: Arc<SqliteStore>,
     addr: SocketAddr,
@@ -105,6 +108,7 @@ impl App {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let in_force = InForce::of(&config);
+        let files = Files::of(&config);
         let metrics = Arc::new(Metrics::new());
         let renderer = Arc::new(renderer(&config)?);
         let notifiers = notifiers(&config)?;
@@ -208,6 +212,7 @@ impl App {
         let addr = listener.local_addr().map_err(|error| StartError::Listen(listen, error))?;
         let reloader = Reloader {
             loader,
+            files: files.clone(),
             in_force,
             running: tokio::sync::Mutex::default(),
             decider: decider.clone(),
@@ -251,6 +256,7 @@ impl App {
             teller,
             watch,
             control,
+            files,
             store: sqlite,
             addr,
         })
@@ -264,6 +270,11 @@ impl App {
     /// What the service says of itself and the wishes it takes.
     pub fn control(&self) -> Arc<dyn Control> {
         self.control.clone()
+    }
+
+    /// The files that it was configured by, to be watched.
+    pub fn files(&self) -> Arc<Files> {
+        self.files.clone()
     }
 
     /// Runs until cancelled, then lets sends in flight settle and closes the store.

@@ -19,7 +19,10 @@ use crate::{
     ports::{AlarmKind, Clock, Event, Observer, ReloadRefused, Reloaded},
 };
 
-use super::{policy, renderer, retention_settings};
+use super::{
+    files::{Files, Paths},
+    policy, renderer, retention_settings,
+};
 
 /// Reads the configuration again, with all that it names.
 pub type Loader = Arc<dyn Fn() -> Result<Loaded, Problems> + Send + Sync>;
@@ -69,6 +72,7 @@ impl InForce {
 /// Has the files read again.
 pub(super) struct Reloader {
     pub(super) loader: Loader,
+    pub(super) files: Arc<Files>,
     pub(super) in_force: InForce,
     pub(super) running: Mutex<()>,
     pub(super) decider: Decider,
@@ -95,8 +99,12 @@ impl Reloader {
     }
 
     async fn try_reload(&self) -> Result<Reloaded, ReloadRefused> {
-        let loader = self.loader.clone();
-        let loaded = tokio::task::spawn_blocking(move || loader()).await;
+        let (loader, files) = (self.loader.clone(), self.files.clone());
+        let read = move || {
+            files.settle();
+            loader()
+        };
+        let loaded = tokio::task::spawn_blocking(read).await;
         let loaded = loaded.map_err(|_| failed("a bug of triggerbell's; the log says more"))?;
         let Loaded { config, warnings } = loaded.map_err(|problems| refused(&problems))?;
         let found = InForce::of(&config);
@@ -118,11 +126,13 @@ impl Reloader {
             warnings: items(&warnings),
         };
         let retention = retention_settings(config.retention);
+        let paths = Paths::of(&config);
         self.decider.swap(policy(config.rules, Arc::new(renderer))).await.map_err(|error| {
             failed(&format!("the store could not take the change, the old rules go on: {error}"))
         })?;
         self.send_to.store(Arc::new(config.alarms.send_to));
         self.retention.store(Arc::new(retention));
+        self.files.moved(paths);
         Ok(reloaded)
     }
 

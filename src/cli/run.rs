@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     adapters::clock::SystemClock,
-    app::{App, LoopFailed, StartError},
+    app::{App, LoopFailed, StartError, watch_files},
     ports::Control,
     telemetry::{LogFormat, start_log},
 };
@@ -73,7 +73,8 @@ pub async fn run(args: RunArgs, files: &Files) -> Result<Exit, Failure> {
     let hangups = hangups()?;
     let app = App::start(config, load::loader(files, args.listen), Arc::new(SystemClock)).await?;
     let reloads = reload_at(hangups, app.control(), cancel.clone());
-    let (ended, ()) = tokio::join!(app.run(cancel), reloads);
+    let watch = watch_files(app.files(), app.control(), cancel.clone());
+    let (ended, (), ()) = tokio::join!(app.run(cancel), reloads, watch);
     ended?;
     Ok(Exit::Done)
 }

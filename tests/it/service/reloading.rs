@@ -134,3 +134,44 @@ async fn reloads_of_a_thousand_rules_under_load_lose_and_repeat_nothing() {
     assert_eq!((counts.requests, counts.repeats), (2000, 0));
     assert!(service.terminate().await.success());
 }
+
+/// The rule that is in force, as the service says it.
+async fn rule(service: &Service) -> String {
+    let rules = service.json("/api/v1/rules").await;
+    rules["items"][0]["name"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn changed_files_are_taken_up_by_themselves_and_a_broken_change_is_an_alarm() {
+    let stand = Stand::start(&["shop/api"]).await;
+    let receiver = Receiver::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let source = stand.source("first_run: all\n    poll_every: 1s");
+    let config = format!("{source}{}", audit(&receiver));
+    let named = |name: &str| EVERYTHING.replace("everything", name);
+    // As a config map is laid out: a link to a link, of which the inner one is swapped.
+    let lay = |version: &str, rules: &str| {
+        std::fs::create_dir(folder.path().join(version)).unwrap();
+        std::fs::write(folder.path().join(version).join("rules.yaml"), rules).unwrap();
+        let next = folder.path().join("..next");
+        std::os::unix::fs::symlink(version, &next).unwrap();
+        std::fs::rename(next, folder.path().join("..data")).unwrap();
+    };
+    lay("v1", &named("first"));
+    let service = Service::start(folder.path(), &config, &named("first")).await;
+    std::fs::remove_file(folder.path().join("rules.yaml")).unwrap();
+    std::os::unix::fs::symlink("..data/rules.yaml", folder.path().join("rules.yaml")).unwrap();
+    assert_eq!(rule(&service).await, "first");
+
+    lay("v2", &named("second"));
+    until("the swapped link is followed", async || rule(&service).await == "second").await;
+    lay("v3", "rules:\n  - name: [\n");
+    until("a broken file is an alarm", async || alarms(&service).await == ["reload"]).await;
+    assert_eq!(rule(&service).await, "second");
+    let refused = "triggerbell_reloads_total{result=\"refused\"} 1";
+    assert!(service.get("/metrics").await.unwrap().contains(refused));
+    lay("v4", &named("fourth"));
+    until("it is mended", async || rule(&service).await == "fourth").await;
+    assert_eq!(alarms(&service).await, [""; 0]);
+    assert!(service.terminate().await.success());
+}
