@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     app::Loader,
-    config::{self, Config, Loaded, Request},
+    config::{self, Config, Loaded, Request, Whereabouts},
     document::{nearest, text},
 };
 
@@ -82,18 +82,22 @@ pub(crate) fn loader(files: &Files, listen: Option<std::net::SocketAddr>) -> Loa
     })
 }
 
-/// Loads the configuration for a command that asks a running service: its warnings are that
-/// service's to say.
+/// Where the configuration says that the service is, for a command that asks it. What else is wrong
+/// with the files is that service's to say.
 ///
 /// # Errors
-/// As [`config()`].
-pub(crate) fn config_quietly(files: &Files) -> Result<Config, Failure> {
+/// Its address or its token can't be read; why was printed.
+pub(crate) fn whereabouts(files: &Files) -> Result<Whereabouts, Failure> {
     let request = Request {
         config: files.config.as_deref(),
         data_dir: files.data_dir.as_deref(),
         env: &environment,
     };
-    config::load(&request).map_or_else(|_| config(files), |loaded| Ok(loaded.config))
+    config::whereabouts(&request).map_err(|problems| {
+        output::note(text(&problems, coloured(io::stderr().is_terminal())));
+        let message = "where the service is can't be read; mend that, or name it with --url";
+        Failure::new(Exit::Config, message)
+    })
 }
 
 /// That a name is not known, with the nearest or all that are.

@@ -38,6 +38,8 @@ use std::{
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Whereabouts;
+
 use client::{Service, ServiceArgs};
 use exit::{Exit, Failure};
 use load::Files;
@@ -239,8 +241,7 @@ fn service_of(args: &ServiceArgs, files: &Files) -> Result<Service, Failure> {
     if let Some(url) = args.url.as_deref().filter(|url| !url.is_empty()) {
         return Service::at(url, token);
     }
-    let config = load::config_quietly(files)?;
-    let mut addr = config.api.listen;
+    let Whereabouts { listen: mut addr, token: configured } = load::whereabouts(files)?;
     if addr.ip().is_unspecified() {
         let loopback: IpAddr = match addr {
             SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -248,7 +249,6 @@ fn service_of(args: &ServiceArgs, files: &Files) -> Result<Service, Failure> {
         };
         addr.set_ip(loopback);
     }
-    let configured = config.api.token;
     let token = token.or_else(|| configured.map(|token| token.expose(|token| token.to_owned())));
     Service::at(&format!("http://{addr}"), token)
 }

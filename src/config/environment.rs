@@ -21,6 +21,28 @@ pub(super) fn expand(document: &mut Document, lookup: Lookup<'_>, report: &Repor
     }
 }
 
+/// Expands the values of some keys of one map at the top of a document, in place.
+pub(super) fn expand_within(
+    document: &mut Document,
+    holder: &str,
+    keys: &[&str],
+    lookup: Lookup<'_>,
+    report: &Report,
+) {
+    fn under<'a>(node: &'a mut Node, wanted: &[&str]) -> Vec<(Arc<str>, &'a mut Node)> {
+        let Kind::Map(map) = &mut node.kind else { return Vec::new() };
+        let entries = map.entries.iter_mut().filter(|entry| wanted.contains(&&*entry.key.text));
+        entries.map(|entry| (entry.key.text.clone(), &mut entry.value)).collect()
+    }
+    let file = Arc::clone(&document.file);
+    let expansion = Expansion { file: &file, lookup, report };
+    let root = document.root.iter_mut();
+    let holders = root.flat_map(|root| under(root, &[holder]));
+    for (key, value) in holders.flat_map(|(_, holder)| under(holder, keys)) {
+        expansion.node(value, Some(&key));
+    }
+}
+
 /// Says of every scalar of a rule file that holds `${…}` that it is not expanded there.
 pub(super) fn warn_of_unexpanded(document: &Document, report: &Report) {
     fn walk(node: &Node, found: &mut Vec<(Span, Arc<str>)>) {

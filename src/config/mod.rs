@@ -29,6 +29,7 @@ mod surroundings;
 mod templates;
 mod values;
 mod webhook;
+mod whereabouts;
 
 use std::{
     collections::BTreeMap,
@@ -67,6 +68,7 @@ pub use receiver::{Receiver, send_timeout};
 pub use schema::Schema;
 pub use service::{Alarms, Api, Retention};
 pub use source::{FirstRun, Source, SourceSettings};
+pub use whereabouts::{Whereabouts, whereabouts};
 
 /// Everything that is configured, checked.
 #[derive(Debug)]

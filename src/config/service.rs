@@ -51,17 +51,24 @@ pub struct Retention {
 
 /// The API's settings.
 pub(super) fn api(map: &mut MapReader<'_>, folder: &Path) -> Api {
-    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
-    let Some(mut map) = map.get("api").and_then(|value| value.map()) else {
-        return Api { listen, token: None, public_url: None };
-    };
-    let api = Api {
-        listen: map.get("listen").and_then(address).unwrap_or(listen),
-        token: secret(&mut map, "token", "token_file", folder),
-        public_url: map.get("public_url").and_then(public_url),
-    };
-    map.finish("keys of api");
-    api
+    let mut map = map.get("api").and_then(|value| value.map());
+    let (listen, token) = listening(map.as_mut(), folder);
+    let public_url = map.as_mut().and_then(|map| map.get("public_url")).and_then(public_url);
+    if let Some(map) = map {
+        map.finish("keys of api");
+    }
+    Api { listen, token, public_url }
+}
+
+/// Where the API listens, and what it has to be shown.
+pub(super) fn listening(
+    map: Option<&mut MapReader<'_>>,
+    folder: &Path,
+) -> (SocketAddr, Option<Secret>) {
+    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+    let Some(map) = map else { return (default, None) };
+    let listen = map.get("listen").and_then(address).unwrap_or(default);
+    (listen, secret(map, "token", "token_file", folder))
 }
 
 /// The alarms' settings.

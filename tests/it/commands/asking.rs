@@ -212,3 +212,48 @@ async fn a_message_and_its_entry_are_explained_by_their_ids() {
     let both = running.run(&["explain", "--id", &entry, "--entry", "x.json"]).await;
     assert_eq!(both.code, 2, "{both:?}");
 }
+
+#[tokio::test]
+async fn a_service_is_found_beside_files_that_have_become_broken() {
+    let running = Running::start("  token: ${BELL_TOKEN:-secret-of-the-test}\n").await;
+    until("it is ready", async || running.run(&["healthcheck"]).await.code == 0).await;
+    let whole = |name: &str| std::fs::read_to_string(running.folder.path().join(name)).unwrap();
+    let (rules, configured) = (whole("rules.yaml"), whole("triggerbell.yaml"));
+    let broken = [
+        ("rules.yaml", rules.replace("[audit]", "[audti]"), "audti"),
+        ("rules.yaml", rules[..rules.len() / 2].to_owned(), "rules.yaml"),
+        ("triggerbell.yaml", configured.replace("poll_every: 1s", "pol_every: soon"), "pol_every"),
+        (
+            "triggerbell.yaml",
+            configured.replace("/hook", "/${NOT_SET_ANYWHERE}"),
+            "NOT_SET_ANYWHERE",
+        ),
+        ("triggerbell.yaml", configured.replace("api:\n", "api:\n  public_url: 7\n"), "public_url"),
+        ("triggerbell.yaml", format!("{configured}retention: {{entries: [\n"), "triggerbell.yaml"),
+    ];
+    for (name, text, named) in broken {
+        write(running.folder.path(), name, &text);
+        let healthy = running.run(&["healthcheck"]).await;
+        assert_eq!((healthy.code, healthy.all().as_str()), (0, ""), "{named}");
+        assert_eq!(running.run(&["deliveries", "list"]).await.code, 0, "{named}");
+        let refused = running.run(&["reload"]).await;
+        assert_eq!(refused.code, 1, "{named}: {refused:?}");
+        assert!(refused.out.contains(named), "{}", refused.out);
+        assert!(!refused.all().contains("secret-of-the-test"), "{refused:?}");
+        write(running.folder.path(), "rules.yaml", &rules);
+        write(running.folder.path(), "triggerbell.yaml", &configured);
+    }
+    assert_eq!(running.run(&["reload"]).await.code, 0);
+
+    let unknowable = [
+        (configured.replace("listen: 127.0.0.1", "listen: somewhere"), "an IP and a port"),
+        (configured.replace(":-secret-of-the-test", ""), "`BELL_TOKEN` is not set"),
+        (configured.split_once("api:\n").unwrap().0.to_owned() + "api: [\n", "error"),
+    ];
+    for (text, said) in unknowable {
+        write(running.folder.path(), "triggerbell.yaml", &text);
+        let ended = running.run(&["healthcheck"]).await;
+        assert_eq!((ended.code, ended.out.as_str()), (78, ""), "{ended:?}");
+        assert!(ended.err.contains(said) && ended.err.contains("--url"), "{}", ended.err);
+    }
+}
