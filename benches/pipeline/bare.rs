@@ -124,6 +124,7 @@ impl Loop {
                 entries: std::slice::from_ref(entry),
                 count: intent.count,
                 incident: None,
+                digest: None,
                 now,
                 message: None,
             };

@@ -65,6 +65,7 @@ pub async fn run(args: &SendArgs, files: &Files) -> Result<Exit, Failure> {
         entries: &entries,
         count: entries.len() as u64,
         incident: None,
+        digest: None,
         now,
         message: Some("A test message of triggerbell's."),
     };

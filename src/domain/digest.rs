@@ -141,15 +141,18 @@ impl Gatherer {
         let mut lines: Vec<Line> = self.lines.into_values().collect();
         lines.sort_unstable_by_key(|line| (line.standing, Reverse(line.severity), line.place));
         let of = |standing| lines.iter().filter(|line| line.standing == standing).count() as u64;
+        let tally = Tally {
+            failing: of(Standing::Failing),
+            matched: of(Standing::Other),
+            recovered: of(Standing::Recovered),
+            over: of(Standing::Over),
+        };
         let open = lines.iter().filter(|line| line.standing <= Standing::Other);
         Digest {
             id: NotificationId(self.hasher.finish()),
             count: self.count,
             severity: open.map(|line| line.severity).max().unwrap_or(Severity::Info),
-            failing: of(Standing::Failing),
-            others: of(Standing::Other),
-            recovered: of(Standing::Recovered),
-            over: of(Standing::Over),
+            tally,
             entries: lines.iter().filter_map(|line| line.entry).take(LISTED).collect(),
         }
     }
@@ -164,28 +167,28 @@ pub struct Digest {
     pub count: u64,
     /// The gravest of what is not over.
     pub severity: Severity,
-    /// Things that fail.
-    pub failing: u64,
-    /// Things that something else is said of.
-    pub others: u64,
-    /// Things that are well again, whose failure was told before.
-    pub recovered: u64,
-    /// Things that failed and recovered while both messages waited.
-    pub over: u64,
+    /// The things that they are about.
+    pub tally: Tally,
     /// An entry of each thing, the gravest of those that fail first, at most [`LISTED`].
     pub entries: Vec<EntryId>,
 }
 
-impl Digest {
-    /// What it counts, in the words of the API, which need no translation.
-    pub fn counts(&self) -> String {
-        let parts = [
-            ("🔴 failing", self.failing),
-            ("🔔 matched", self.others),
-            ("✅ recovered", self.recovered),
-            ("✅ failing → recovered", self.over),
-        ];
-        let said = parts.iter().filter(|(_, count)| *count > 0);
-        said.map(|(word, count)| format!("{word}: {count}")).collect::<Vec<_>>().join(" · ")
+/// How the things stand that a digest tells of; each is counted once, however many messages told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// They fail.
+    pub failing: u64,
+    /// Something else is said of them.
+    pub matched: u64,
+    /// They are well again, and their failure was told before.
+    pub recovered: u64,
+    /// They failed and recovered while both messages waited.
+    pub over: u64,
+}
+
+impl Tally {
+    /// How many there are.
+    pub fn things(&self) -> u64 {
+        self.failing + self.matched + self.recovered + self.over
     }
 }

@@ -85,10 +85,7 @@ fn render(
     entries: &[Arc<Entry>],
     now: Timestamp,
 ) -> (Payload, usize) {
-    let message = format!(
-        "{}\ntriggerbell deliveries list --state folded --receiver {receiver}",
-        digest.counts()
-    );
+    let message = format!("triggerbell deliveries list --state folded --receiver {receiver}");
     let labels = BTreeMap::new();
     let mut context = Context {
         id: digest.id,
@@ -99,6 +96,7 @@ fn render(
         entries: &[],
         count: digest.count,
         incident: None,
+        digest: Some(digest.tally),
         now,
         message: Some(&message),
     };

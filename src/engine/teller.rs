@@ -110,6 +110,7 @@ impl AlarmTeller {
             entries: &[],
             count: 0,
             incident: None,
+            digest: None,
             now,
             message: Some(&message),
         };

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 
 use crate::domain::{
+    digest::Tally,
     entry::Entry,
     incident::IncidentView,
     notification::{Intent, NotificationId, Reason},
@@ -64,9 +65,11 @@ pub struct Context<'a> {
     pub count: u64,
     /// The incident that it tells of, where it is one.
     pub incident: Option<IncidentView>,
+    /// How the things stand that a digest tells of, where it is one.
+    pub digest: Option<Tally>,
     /// When it was decided, for `ago` and the webhook's `timestamp`.
     pub now: Timestamp,
-    /// What an alarm or a summary says, where there is no entry.
+    /// What an alarm or a test says; of a digest, the command that lists the rest.
     pub message: Option<&'a str>,
 }
 
@@ -90,6 +93,7 @@ impl<'a> Context<'a> {
             entries,
             count: intent.count,
             incident: intent.incident,
+            digest: None,
             now,
             message: None,
         }

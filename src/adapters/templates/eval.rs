@@ -12,9 +12,9 @@ use crate::domain::{
 use super::{
     escape::{Chat, MENTION, Sink, Written, push_json_string},
     helpers,
-    names::About,
+    names::{About, DIGEST},
     program::{Base, Expr, How, Literal, Local, Op},
-    value::{Scope, Value, about_incident, field_of},
+    value::{Scope, Value, about_incident, count_of, field_of},
 };
 
 /// The most passes through all `each` blocks of a message.
@@ -284,6 +284,15 @@ fn push_json(out: &mut String, value: &Value<'_>, chat: Chat, scope: &Scope<'_>)
                 out.push_str(name);
                 out.push_str("\":");
                 push_json(out, &about_incident(incident, about), chat, scope);
+            }
+            out.push('}');
+        }
+        Value::Digest(tally) => {
+            for (index, (name, counted)) in DIGEST.into_iter().enumerate() {
+                out.push_str(if index == 0 { "{\"" } else { ",\"" });
+                out.push_str(name);
+                out.push_str("\":");
+                push_json(out, &count_of(tally, counted), chat, scope);
             }
             out.push('}');
         }

@@ -534,7 +534,8 @@ impl Linter<'_> {
     fn with_frame(&mut self, what: Type, place: (usize, usize)) -> Option<Type> {
         if what.is_printable() && what != Type::Nothing {
             let message = format!("`with` can't stand at {}, which has no fields", what.name());
-            let help = "it stands at `entry`, `rule`, `rule.labels` or `incident`".to_owned();
+            let help =
+                "it stands at `entry`, `rule`, `rule.labels`, `incident` or `digest`".to_owned();
             self.complain(place.0, place.1, message, Some(help));
             return Some(Type::Nothing);
         }

@@ -20,6 +20,8 @@ pub(super) enum Type {
     Labels,
     /// The incident.
     Incident,
+    /// What a digest counts.
+    Digest,
     /// Text.
     Text,
     /// A whole number.
@@ -56,6 +58,7 @@ impl Type {
                 | Self::Rule
                 | Self::Labels
                 | Self::Incident
+                | Self::Digest
                 | Self::Bytes
                 | Self::Secrets
         )
@@ -70,6 +73,7 @@ impl Type {
             Self::Rule => "the rule",
             Self::Labels => "a map of labels",
             Self::Incident => "an incident",
+            Self::Digest => "a digest's counts",
             Self::Text => "text",
             Self::Number => "a number",
             Self::Time => "an instant",
@@ -98,6 +102,8 @@ pub(super) enum Step {
     Label(Box<str>),
     /// Something about an incident.
     Incident(About),
+    /// How many things of a digest stand so.
+    Digest(Counted),
     /// The entry at that place in the list, from 0.
     Nth(usize),
     /// A secret of the receiver's.
@@ -123,6 +129,8 @@ pub(super) enum Name {
     Severity,
     /// The incident, where there is one.
     Incident,
+    /// What a digest counts, where it is one.
+    Digest,
     /// The entry's source.
     Source,
     /// The receiver's name.
@@ -131,7 +139,7 @@ pub(super) enum Name {
     Id,
     /// A link to the notification, where a public address is configured.
     Url,
-    /// What an alarm, a test or a summary says.
+    /// What an alarm or a test says; of a digest, the command that lists the rest.
     Message,
     /// When the notification was decided.
     Now,
@@ -152,6 +160,7 @@ const ROOT: &[(&str, Name, Type)] = &[
     ("rule", Name::Rule, Type::Rule),
     ("severity", Name::Severity, Type::Text),
     ("incident", Name::Incident, Type::Incident),
+    ("digest", Name::Digest, Type::Digest),
     ("source", Name::Source, Type::Text),
     ("receiver", Name::Receiver, Type::Text),
     ("id", Name::Id, Type::Text),
@@ -187,6 +196,27 @@ const INCIDENT: &[(&str, About, Type)] = &[
     ("first_id", About::FirstId, Type::Text),
 ];
 
+/// What a digest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// Things that fail.
+    Failing,
+    /// Things that something else is said of.
+    Matched,
+    /// Things that are well again.
+    Recovered,
+    /// Things that failed and recovered while both messages waited.
+    Over,
+}
+
+/// What a digest counts, by name.
+pub(super) const DIGEST: [(&str, Counted); 4] = [
+    ("failing", Counted::Failing),
+    ("matched", Counted::Matched),
+    ("recovered", Counted::Recovered),
+    ("over", Counted::Over),
+];
+
 /// The step that `segment` is on something of that type, and what it leads to. `None` where there
 /// is no such name.
 pub(super) fn step(from: Type, segment: &str) -> Option<(Step, Type)> {
@@ -211,6 +241,10 @@ pub(super) fn step(from: Type, segment: &str) -> Option<(Step, Type)> {
             .iter()
             .find(|(name, ..)| *name == segment)
             .map(|&(_, about, leads_to)| (Step::Incident(about), leads_to)),
+        Type::Digest => DIGEST
+            .iter()
+            .find(|(name, _)| *name == segment)
+            .map(|&(_, counted)| (Step::Digest(counted), Type::Number)),
         _ => None,
     }
 }
@@ -223,6 +257,7 @@ pub(super) fn known(of: Type) -> Vec<&'static str> {
         Type::Entry => Field::ALL.iter().map(|field| field.name()).collect(),
         Type::Rule => vec!["name", "labels"],
         Type::Incident => INCIDENT.iter().map(|(name, ..)| *name).collect(),
+        Type::Digest => DIGEST.iter().map(|(name, _)| *name).collect(),
         _ => Vec::new(),
     }
 }

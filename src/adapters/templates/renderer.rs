@@ -14,7 +14,7 @@ use super::{
     value::more,
 };
 use crate::{
-    domain::{entry::Entry, field::Field, incident::IncidentView},
+    domain::{digest::Tally, entry::Entry, field::Field, incident::IncidentView},
     ports::{Context, Part, Payload, PayloadFormat, RenderError, RenderRequest, Renderer},
 };
 
@@ -193,11 +193,21 @@ fn plain_json(context: &Context<'_>, problem: &str) -> Part {
             "entry": entries.last(),
             "entries": entries,
             "incident": context.incident.map(incident),
+            "digest": context.digest.map(digest),
             "message": context.message.map(short),
             "problem": short(problem),
         },
     });
     Part { payload: Payload { format: PayloadFormat::Json, body: body.to_string() } }
+}
+
+fn digest(tally: Tally) -> Value {
+    json!({
+        "failing": tally.failing,
+        "matched": tally.matched,
+        "recovered": tally.recovered,
+        "over": tally.over,
+    })
 }
 
 fn incident(view: IncidentView) -> Value {

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     domain::{
+        digest::Tally,
         entry::{Entry, EntryId, Row, WallTime},
         incident::IncidentView,
         notification::{NotificationId, Reason, words},
@@ -98,6 +99,12 @@ pub fn sample_context<'a>(
         entries,
         count: entries.len() as u64,
         incident: sample_incident(entries, reason, now),
+        digest: (reason == Reason::Digest).then_some(Tally {
+            failing: 31,
+            matched: 4,
+            recovered: 8,
+            over: 17,
+        }),
         now,
         message: None,
     }

@@ -6,6 +6,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     domain::{
+        digest::Tally,
         entry::{self, Entry},
         field::Field,
         incident::IncidentView,
@@ -16,7 +17,7 @@ use crate::{
 
 use super::{
     language::Language,
-    names::{About, Name, Step},
+    names::{About, Counted, Name, Step},
 };
 
 /// A value.
@@ -42,6 +43,8 @@ pub(super) enum Value<'a> {
     Labels,
     /// The incident.
     Incident(IncidentView),
+    /// What a digest counts.
+    Digest(Tally),
     /// One entry.
     Entry(&'a Entry),
     /// A list of entries.
@@ -83,6 +86,7 @@ impl<'a> Scope<'a> {
             },
             (Step::Secret(name), _) => Value::Late(Box::new(Late::Secret(name.clone()))),
             (Step::Incident(about), Value::Incident(incident)) => about_incident(incident, *about),
+            (Step::Digest(counted), Value::Digest(tally)) => count_of(tally, *counted),
             (Step::Nth(index), Value::Entries(entries)) => match entries.get(*index) {
                 Some(entry) => Value::Entry(entry),
                 None => Value::Absent,
@@ -102,6 +106,7 @@ impl<'a> Scope<'a> {
             Name::Rule => Value::Rule,
             Name::Severity => Value::text(context.severity.name()),
             Name::Incident => context.incident.map_or(Value::Absent, Value::Incident),
+            Name::Digest => context.digest.map_or(Value::Absent, Value::Digest),
             Name::Source => match context.entries.last() {
                 Some(entry) => Value::text(&entry.source),
                 None => Value::Absent,
@@ -125,9 +130,11 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// How many entries a message stands for and does not list.
-pub(super) const fn more(context: &Context<'_>) -> u64 {
-    context.count.saturating_sub(context.entries.len() as u64)
+/// How many entries a message stands for and does not list; of a digest, how many things, each of
+/// which is listed by one entry.
+pub(super) fn more(context: &Context<'_>) -> u64 {
+    let all = context.digest.map_or(context.count, |tally| tally.things());
+    all.saturating_sub(context.entries.len() as u64)
 }
 
 /// The address of a notification under the public one.
@@ -150,6 +157,16 @@ pub(super) fn about_incident<'a>(incident: &IncidentView, about: About) -> Value
             None => Value::Absent,
         },
     }
+}
+
+/// How many things of a digest stand so.
+pub(super) fn count_of<'a>(tally: &Tally, counted: Counted) -> Value<'a> {
+    number(match counted {
+        Counted::Failing => tally.failing,
+        Counted::Matched => tally.matched,
+        Counted::Recovered => tally.recovered,
+        Counted::Over => tally.over,
+    })
 }
 
 /// A field of an entry.
@@ -185,6 +202,7 @@ impl<'a> Value<'a> {
             | Self::Rule
             | Self::Entry(_)
             | Self::Incident(_)
+            | Self::Digest(_)
             | Self::Late(_) => true,
         }
     }

@@ -14,7 +14,7 @@ use triggerbell::{
         templates::{MessageRenderer, ReceiverType, Settings, Target, Templates},
     },
     domain::{
-        digest::{Gatherer, Pressure, Step, Waiting},
+        digest::{Gatherer, Pressure, Step, Tally, Waiting},
         outcome::Flag,
         pace::Pace,
     },
@@ -25,7 +25,7 @@ use triggerbell::{
         digest::Digests,
         wake::Wakes,
     },
-    ports::{Clock, Fold, Folding, NotificationQuery, Notifier, Renderer},
+    ports::{Clock, Fold, Folding, NotificationQuery, Notifier, Renderer, Retention},
     telemetry::Metrics,
 };
 
@@ -126,6 +126,38 @@ async fn what_pace_clears_in_time_does_not_fold_and_a_further_burst_is_the_next_
     assert_eq!(home.claim_for("ops", 9, at(120)).await.len(), 2, "two digests and nothing else");
 }
 
+#[tokio::test]
+async fn what_was_folded_can_be_asked_for_as_long_as_its_digest_and_goes_with_it() {
+    let (home, in_hand) = folded().await;
+    home.settle_as(&in_hand, SettleAs::Delivered, at(55)).await;
+    home.put(vec![about(41, "ops", "k5")]).await;
+    let mut claimed = home.claim_for("ops", 9, at(60)).await;
+    let digest = claimed.remove(claimed.iter().position(|it| it.reason == Reason::Digest).unwrap());
+    assert_eq!(numbers(&claimed), [2], "what stood behind the one in hand did not fold");
+    let kept = async || {
+        let query = NotificationQuery { limit: 500, ..NotificationQuery::default() };
+        home.notifications(query).await.unwrap().items.len()
+    };
+    let retain = async |before| {
+        let wish = Retention { entries_before: before, notifications_before: before, limit: 7 };
+        while home.retain(wish).await.unwrap() {}
+    };
+    retain(at(900)).await;
+    assert_eq!(kept().await, 41, "only the one that left by itself is old; a digest waits");
+    home.settle_as(&digest, SettleAs::Delivered, at(1_000)).await;
+    retain(at(1_000)).await;
+    assert_eq!(kept().await, 41, "the digest is young");
+    assert_eq!(numbers(&home.claim_for("ops", 9, at(1_001)).await), [41]);
+    retain(at(1_001)).await;
+    assert_eq!(
+        kept().await,
+        2,
+        "the digest and all that it told of are gone, what is in hand stays"
+    );
+    home.put(vec![about(42, "ops", "k9")]).await;
+    assert_eq!(numbers(&home.claim_for("ops", 9, at(1_002)).await), [42], "its key goes on");
+}
+
 #[test]
 fn a_failure_and_its_recovery_that_both_waited_are_one_line_that_says_it_is_over() {
     let mut gatherer = Gatherer::new("ops");
@@ -148,10 +180,7 @@ fn a_failure_and_its_recovery_that_both_waited_are_one_line_that_says_it_is_over
     add(5, Reason::Matched, Severity::Info);
     let digest = gatherer.digest();
     assert_eq!((digest.count, digest.severity), (6, Severity::Error), "what is over is not grave");
-    assert_eq!(
-        digest.counts(),
-        "🔴 failing: 2 · 🔔 matched: 1 · ✅ recovered: 1 · ✅ failing → recovered: 1"
-    );
+    assert_eq!(digest.tally, Tally { failing: 2, matched: 1, recovered: 1, over: 1 });
     let order: Vec<u8> = digest.entries.iter().map(|id| id.0[0]).collect();
     assert_eq!(order, [4, 2, 5, 3, 1], "the gravest that fails first, what is over last");
 }
@@ -263,18 +292,27 @@ async fn ten_thousand_alerts_to_a_robot_held_to_twenty_a_minute_are_a_handful_of
     let taken = robot.taken.lock().unwrap().clone();
     println!("messages: {}", taken.len());
     let mut delivered = BTreeSet::new();
-    let mut counted = BTreeMap::new();
+    let (mut counted, mut things) = (BTreeMap::new(), 0);
     for (then, id, body) in &taken {
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         let content = body["markdown"]["content"].as_str().unwrap();
         println!("{:?}: {} bytes\n{content}", then.duration_since(at(0)), content.len());
         assert!(content.len() <= 4_096);
         assert!(content.contains("deliveries list --state folded --receiver ops"), "{content}");
-        assert!(content.contains("failing → recovered"), "{content}");
+        let number = |before: &str, after: &str| -> u64 {
+            let from = content.split(before).nth(1).unwrap_or_else(|| panic!("{content}"));
+            from.split(after).next().unwrap().trim().parse().unwrap_or_else(|_| panic!("{content}"))
+        };
+        let (failing, over) = (number("🔴 ", "个仍失败"), number("· ✅ ", "个失败后已恢复"));
+        let listed = content.matches("\n> ").count() as u64 - 1;
+        assert_eq!(listed + number("……另有", "条"), failing + over, "each thing once: {content}");
+        assert!(!content.contains("failing"), "it is told in Chinese: {content}");
+        things += failing + over;
         assert!(content.contains(&format!("/api/v1/notifications/{id}")), "{content}");
         delivered.insert(*id);
     }
     assert!((2..=5).contains(&taken.len()), "a handful, not {}", taken.len());
+    assert_eq!(things, 9_000, "a service that recovered meanwhile is one thing");
     assert_eq!(*robot.refused.lock().unwrap(), 0, "never more than the robot takes");
 
     // The gravest are named.

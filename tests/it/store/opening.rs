@@ -13,8 +13,14 @@ use std::{
 
 use triggerbell::{
     adapters::store::{SqliteSettings, SqliteStore},
-    domain::notification::NotificationState,
-    ports::{Batch, Event, Observer, Retention, Store, StoreError, StoreErrorKind},
+    domain::{
+        digest::Pressure,
+        notification::{NotificationState, Reason},
+        pace::Pace,
+    },
+    ports::{
+        Batch, Event, Folding, Observer, Retention, SettleAs, Store, StoreError, StoreErrorKind,
+    },
 };
 
 use super::{Home, Nobody, about, at, id, numbers, open};
@@ -88,6 +94,78 @@ async fn two_files_are_two_stores() {
     let (one, other) = (Home::new(), Home::new());
     one.put(vec![about(1, "ops", "a")]).await;
     assert_eq!(other.outbox().await.unwrap(), []);
+}
+
+/// The file of the first version, with one message in hand, one behind it, and one of another key.
+fn of_the_first_version(path: &Path) {
+    let file = rusqlite::Connection::open(path).unwrap();
+    file.execute_batch(include_str!("../../../src/adapters/store/migrations/0001_first.sql"))
+        .unwrap();
+    let (a, b) = ("61000000000000000000000000000000", "62000000000000000000000000000000");
+    let (short_a, short_b) = (0x6100_0000_0000_0000_u64, 0x6200_0000_0000_0000_u64);
+    file.execute_batch("INSERT INTO names (id, name) VALUES (1, 'ops'), (2, 'prod'), (3, 'shop')")
+        .unwrap();
+    for (seq, key, short, state, due, behind, next, attempts) in [
+        (1, a, short_a, 1, "5", "NULL", "2", 1),
+        (2, a, short_a, 0, "NULL", "1", "NULL", 0),
+        (3, b, short_b, 0, "6", "NULL", "NULL", 0),
+    ] {
+        file.execute_batch(&format!(
+            "INSERT INTO messages (seq, id, source, reason, severity, count, key, entries, key_json,
+             format, payload) VALUES ({seq}, x'{seq:032x}', 3, 0, 0, 1, x'{key}', x'', '{{}}', 0, '{{}}');
+             INSERT INTO outbox (seq, receiver, rule, key, state, live, created_at, due_at, behind,
+             next, attempts) VALUES ({seq}, 1, 2, {}, {state}, 1, 5, {due}, {behind}, {next}, {attempts})",
+            short.cast_signed()
+        ))
+        .unwrap();
+    }
+    file.execute_batch(&format!(
+        "INSERT INTO lines (receiver, key, last) VALUES (1, {}, 2), (1, {}, 3);
+         PRAGMA application_id = {}; PRAGMA user_version = 1;",
+        short_a.cast_signed(),
+        short_b.cast_signed(),
+        0x5442_656c
+    ))
+    .unwrap();
+}
+
+#[tokio::test]
+async fn what_waits_in_a_file_of_the_first_version_is_sent_in_its_order() {
+    let folder = tempfile::tempdir().unwrap();
+    of_the_first_version(&folder.path().join("bell.db"));
+    let home = Home { store: open(folder.path().join("bell.db")), folder };
+    assert_eq!(home.release_claims(at(0)).await.unwrap(), 1, "what was in hand waits again");
+    let claimed = home.claim_for("ops", 9, at(1)).await;
+    assert_eq!(numbers(&claimed), [1, 3], "the second of a key waits for the first");
+    assert_eq!(claimed[0].attempt, 2, "the attempt of then counts");
+    home.settle_as(&claimed[0], SettleAs::Delivered, at(2)).await;
+    home.put(vec![about(4, "ops", "a")]).await;
+    let home = home.reopened();
+    assert_eq!(numbers(&home.claim_for("ops", 9, at(9)).await), [2], "and the newest behind both");
+}
+
+#[tokio::test]
+async fn what_waits_in_a_file_of_the_first_version_folds() {
+    let folder = tempfile::tempdir().unwrap();
+    of_the_first_version(&folder.path().join("bell.db"));
+    let home = Home { store: open(folder.path().join("bell.db")), folder };
+    home.release_claims(at(0)).await.unwrap();
+    let pace = Pace { count: 1, per: std::time::Duration::from_secs(60) };
+    let fold = triggerbell::ports::Fold {
+        receiver: "ops".into(),
+        now: at(1),
+        pressure: Pressure { pace, after: pace.per },
+        folded_at: None,
+        compose: Arc::new(|digest, _| triggerbell::ports::NewNotification {
+            id: digest.id,
+            reason: Reason::Digest,
+            ..about(0, "ops", "digest")
+        }),
+    };
+    assert_eq!(home.fold(fold).await.unwrap(), Folding::Folded(3));
+    let claimed = home.claim_for("ops", 9, at(2)).await;
+    assert_eq!((claimed.len(), claimed[0].reason), (1, Reason::Digest));
+    assert_eq!(home.state_of(id(2)).await, NotificationState::Folded);
 }
 
 #[tokio::test]

@@ -28,7 +28,12 @@ const TOLD: &[(Reason, &[Sample], u64, Option<&str>)] = &[
     (Reason::Flapping, &[Sample::Failure], 1, None),
     (Reason::Storm, &[Sample::Failure, Sample::Failure], 12, None),
     (Reason::Summary, &[Sample::Failure, Sample::Success], 2, None),
-    (Reason::Digest, &[Sample::Failure, Sample::Failure], 120, None),
+    (
+        Reason::Digest,
+        &[Sample::Failure, Sample::Failure],
+        120,
+        Some("triggerbell deliveries list --state folded --receiver ops"),
+    ),
     (Reason::CatchUp, &[Sample::Failure, Sample::Success], 40, None),
     (
         Reason::Alarm,
