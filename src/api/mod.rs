@@ -70,6 +70,7 @@ pub fn router(
         .routes(routes!(notifications::list))
         .routes(routes!(notifications::show))
         .routes(routes!(notifications::retry))
+        .routes(routes!(notifications::retry_dead))
         .routes(routes!(health::rules))
         .routes(routes!(quiet::incidents))
         .routes(routes!(quiet::list, quiet::wish))

@@ -10,7 +10,7 @@ use crate::{
         late::{LateMessage, shown},
         notification::{NotificationId, NotificationState},
     },
-    ports::{NotificationQuery, Payload, PayloadFormat},
+    ports::{NotificationQuery, Payload, PayloadFormat, RetryText},
 };
 
 use super::{
@@ -154,4 +154,48 @@ pub(crate) async fn retry(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     shared.control.retry(id, wish.receiver.as_deref()).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "id": id, "state": "pending" }))))
+}
+
+/// Which dead letters to try again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RetryDeadWish {
+    /// The receiver that they were for.
+    receiver: String,
+    /// An instant (RFC 3339), or how long ago as `2h`: those that were given up since then.
+    since: String,
+    /// Another receiver of the same type to send them to.
+    to: Option<String>,
+    /// What `next` of the answer before said.
+    #[schema(pattern = "^[0-9]{1,18}$")]
+    cursor: Option<String>,
+    /// Only count them.
+    #[serde(default)]
+    preview: bool,
+}
+
+/// Tries dead letters of a receiver again, at most 10,000 at a time; `next` goes on from there.
+#[utoipa::path(
+    post,
+    path = "/notifications/retry",
+    tag = "notifications",
+    operation_id = "retry_dead_letters",
+    request_body = RetryDeadWish,
+    responses(
+        (status = 202, description = "They are tried, or would be",
+            body = schema::RetriedDead),
+        (status = 409, description = "The receiver does not allow it",
+            body = schema::Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn retry_dead(
+    State(shared): State<Shared>,
+    Given(wish): Given<RetryDeadWish>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let RetryDeadWish { receiver, since, to, cursor, preview } = wish;
+    let (_, after) = page_of(None, cursor.as_deref())?;
+    let text = RetryText { receiver, since, to, after: after.unwrap_or(0), preview };
+    let done = shared.control.retry_dead(&text).await?;
+    let next = done.next.map(|next| next.to_string());
+    Ok((StatusCode::ACCEPTED, Json(json!({ "count": done.count, "next": next }))))
 }

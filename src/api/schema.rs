@@ -447,6 +447,16 @@ pub(crate) struct Retried {
     state: StateWord,
 }
 
+/// How many dead letters are tried again.
+#[derive(ToSchema)]
+pub(crate) struct RetriedDead {
+    /// So many of those that were looked at.
+    count: u64,
+    /// Pass it as `cursor` to go on; null at the end.
+    #[schema(required)]
+    next: Option<String>,
+}
+
 /// A rule in force, with its counts.
 #[derive(ToSchema)]
 pub(crate) struct Rule {

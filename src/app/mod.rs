@@ -5,6 +5,7 @@
 
 mod files;
 mod reload;
+mod retry;
 mod service;
 mod silences;
 

@@ -12,20 +12,20 @@ use crate::{
         decision::{OpenIncident, State},
         entry::Entry,
         memory::Subject,
-        notification::{NotificationId, NotificationState},
+        notification::NotificationId,
     },
     engine::{
         alarm::Alarms, board::LaneBoards, decider::Decider, intake::SourceBoard, wake::Wakes,
     },
     ports::{
         Clock, Control, ControlError, IncidentStatus, LaneStatus, OutboxCount, Readiness,
-        ReloadRefused, Reloaded, RuleStatus, SilencePreview, SilenceStatus, SilenceText,
-        SourceStatus, Status, Store, StoreError,
+        ReloadRefused, Reloaded, RetriedDead, RetryText, RuleStatus, SilencePreview, SilenceStatus,
+        SilenceText, SourceStatus, Status, Store, StoreError,
     },
     telemetry::Metrics,
 };
 
-use super::{reload::Reloader, silences};
+use super::{reload::Reloader, retry::Retries, silences};
 
 /// Readiness asks for a read within so many effective intervals.
 const INTERVALS: f64 = 3.0;
@@ -59,6 +59,11 @@ impl Service {
 
     fn sources(&self) -> BTreeMap<Arc<str>, SourceStatus> {
         self.parts.sources.iter().map(|(name, board)| (name.clone(), board.read())).collect()
+    }
+
+    fn retries(&self) -> Retries<'_> {
+        let ServiceParts { store, wakes, kinds, clock, .. } = &self.parts;
+        Retries { store, wakes, kinds, now: clock.now() }
     }
 
     async fn lanes(&self) -> Result<BTreeMap<Arc<str>, LaneStatus>, StoreError> {
@@ -143,36 +148,11 @@ impl Control for Service {
     }
 
     async fn retry(&self, id: NotificationId, to: Option<&str>) -> Result<(), ControlError> {
-        let (found, payload, _) =
-            self.parts.store.notification(id).await?.ok_or(ControlError::NotFound)?;
-        let conflict = |why: String| Err(ControlError::Conflict(why));
-        if !matches!(found.state, NotificationState::Dead | NotificationState::Pending) {
-            return conflict(format!(
-                "it is {}; only a dead or waiting one is retried",
-                found.state
-            ));
-        }
-        if payload.is_none() {
-            return conflict("there is nothing to send".to_owned());
-        }
-        if found.state == NotificationState::Pending && found.next_attempt_at.is_none() {
-            // First in, first out per key holds for people too.
-            let why = "it waits behind an earlier message about the same thing; retry that one";
-            return conflict(why.to_owned());
-        }
-        let target = to.unwrap_or(&found.receiver);
-        let Some(kind) = self.parts.kinds.get(target) else {
-            let known: Vec<_> = self.parts.kinds.keys().map(|name| &**name).collect();
-            return conflict(format!("there is no receiver {target}; known: {}", known.join(", ")));
-        };
-        if let Some(from) = self.parts.kinds.get(&*found.receiver).filter(|from| *from != kind) {
-            return conflict(format!("its text was made for {from}, {target} is a {kind}"));
-        }
-        if !self.parts.store.retry(id, to, self.parts.clock.now()).await? {
-            return conflict("it was taken up in this very moment; look at it again".to_owned());
-        }
-        self.parts.wakes.urge(target);
-        Ok(())
+        self.retries().one(id, to).await
+    }
+
+    async fn retry_dead(&self, text: &RetryText) -> Result<RetriedDead, ControlError> {
+        self.retries().dead(text).await
     }
 
     async fn incidents(&self) -> Result<Vec<IncidentStatus>, StoreError> {

@@ -1,4 +1,6 @@
-//! `deliveries`: notifications of a running service, and another try for one.
+//! `deliveries`: notifications of a running service, and another try for one, or for dead letters.
+
+use std::io::{self, BufRead, IsTerminal, Read};
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use serde_json::{Value, json};
@@ -9,6 +11,7 @@ use super::{
     Printed,
     client::Service,
     exit::{Exit, Failure},
+    load::plural,
     output,
     status::{instant, word},
     table::{Table, printable},
@@ -21,7 +24,7 @@ pub enum DeliveriesCommand {
     List(ListArgs),
     /// Show one with its attempts and what is sent
     Show(IdArgs),
-    /// Try a dead or waiting one again at once, under the same id
+    /// Try a dead or waiting one, or a receiver's dead letters, again at once, under the same ids
     Retry(RetryArgs),
 }
 
@@ -64,16 +67,37 @@ pub struct IdArgs {
     format: Printed,
 }
 
-/// Which notification to try again, and where.
+/// What to try again, and where.
 #[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true))]
 pub struct RetryArgs {
-    /// Which one
-    #[command(flatten)]
-    which: IdArgs,
+    /// Its id, 32 hexadecimal digits
+    #[arg(group = "which")]
+    id: Option<String>,
+
+    /// All dead letters of this receiver that were given up since --since
+    #[arg(long, value_name = "NAME", group = "which", requires = "since")]
+    receiver: Option<String>,
+
+    /// An instant (RFC 3339), or how long ago: 2h
+    #[arg(long, value_name = "WHEN", requires = "receiver")]
+    since: Option<String>,
 
     /// Another receiver of the same type, in place of its own
     #[arg(long, value_name = "RECEIVER")]
     to: Option<String>,
+
+    /// Only say how many that would be
+    #[arg(long, requires = "receiver")]
+    preview: bool,
+
+    /// Don't ask, where standard input is a terminal
+    #[arg(long, requires = "receiver")]
+    yes: bool,
+
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: Printed,
 }
 
 /// Does it.
@@ -89,18 +113,64 @@ pub async fn run(command: &DeliveriesCommand, service: &Service) -> Result<Exit,
 }
 
 async fn retry(args: &RetryArgs, service: &Service) -> Result<Exit, Failure> {
-    let id = &args.which.id;
+    let Some(id) = &args.id else { return retry_dead(args, service).await };
     let path = format!("/api/v1/notifications/{}/retry", checked_id(id)?);
     let wish = match &args.to {
         Some(to) => json!({ "receiver": to }),
         None => json!({}),
     };
     let answer = service.write(&path, &wish).await?;
-    match args.which.format {
+    match args.format {
         Printed::Json => output::line(format_args!("{answer:#}"))?,
         Printed::Text => output::line(format_args!("{id} is tried again"))?,
     }
     Ok(Exit::Done)
+}
+
+async fn retry_dead(args: &RetryArgs, service: &Service) -> Result<Exit, Failure> {
+    let receiver = args.receiver.as_deref().unwrap_or_default();
+    let ask = !args.yes && !args.preview && io::stdin().is_terminal();
+    if ask {
+        let count = dead_letters(args, service, true).await?;
+        let to = args.to.as_deref().unwrap_or(receiver);
+        output::note(format_args!("send {} to {to} again? [y/N] ", letters(count)));
+        let mut answer = String::new();
+        let read = io::stdin().lock().take(16).read_line(&mut answer);
+        if read.is_err() || !matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Err(Failure::new(Exit::No, "nothing was done"));
+        }
+    }
+    let count = dead_letters(args, service, args.preview).await?;
+    match (args.format, args.preview) {
+        (Printed::Json, _) => output::line(format_args!("{:#}", json!({ "count": count })))?,
+        (Printed::Text, true) => output::line(format_args!("{} of {receiver}", letters(count)))?,
+        (Printed::Text, false) => {
+            output::line(format_args!("{} of {receiver} tried again", letters(count)))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn letters(count: u64) -> String {
+    plural(usize::try_from(count).unwrap_or(usize::MAX), "dead letter")
+}
+
+/// Has a receiver's dead letters tried again, or counted, a bounded number with each request.
+async fn dead_letters(args: &RetryArgs, service: &Service, preview: bool) -> Result<u64, Failure> {
+    let mut wish = json!({ "receiver": args.receiver, "since": args.since, "preview": preview });
+    if let Some(to) = &args.to {
+        wish["to"] = json!(to);
+    }
+    // What a duration goes back from moves on with each request, which never takes more.
+    let mut count = 0;
+    loop {
+        let answer = service.write("/api/v1/notifications/retry", &wish).await?;
+        count += answer["count"].as_u64().unwrap_or(0);
+        if !answer["next"].is_string() {
+            return Ok(count);
+        }
+        wish["cursor"] = answer["next"].clone();
+    }
 }
 
 async fn list(args: &ListArgs, service: &Service) -> Result<Exit, Failure> {

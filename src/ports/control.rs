@@ -13,7 +13,7 @@ use crate::domain::{
     rule::{Mode, Severity},
 };
 
-use super::StoreError;
+use super::{RetriedDead, StoreError};
 
 /// The running service, as the API sees it.
 #[async_trait]
@@ -34,6 +34,12 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// See [`ControlError`].
     async fn retry(&self, id: NotificationId, to: Option<&str>) -> Result<(), ControlError>;
+
+    /// Does the same with dead letters of a receiver, a bounded number of them.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    async fn retry_dead(&self, text: &RetryText) -> Result<RetriedDead, ControlError>;
 
     /// The incidents that are open, by rule and key.
     async fn incidents(&self) -> Result<Vec<IncidentStatus>, StoreError>;
@@ -85,6 +91,21 @@ pub trait Control: Send + Sync + 'static {
 
     /// The metrics in the text format of Prometheus.
     async fn metrics(&self) -> Result<String, StoreError>;
+}
+
+/// Which dead letters to try again, as a person says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryText {
+    /// The receiver that they were for.
+    pub receiver: String,
+    /// An instant (RFC 3339), or how long ago as `2h`: those that were given up since.
+    pub since: String,
+    /// Another receiver to send them to.
+    pub to: Option<String>,
+    /// Only those after this place.
+    pub after: i64,
+    /// Only count them.
+    pub preview: bool,
 }
 
 /// What a reload changed.

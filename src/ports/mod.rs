@@ -15,7 +15,7 @@ mod store;
 pub use clock::Clock;
 pub use control::{
     Alarm, AlarmKind, Control, ControlError, DiscoveryStatus, IncidentStatus, IntervalStatus,
-    LaneStatus, PushStatus, Readiness, ReloadRefused, Reloaded, RepoStatus, RuleStatus,
+    LaneStatus, PushStatus, Readiness, ReloadRefused, Reloaded, RepoStatus, RetryText, RuleStatus,
     SilencePreview, SilenceStatus, SilenceText, SourceState, SourceStatus, Status,
 };
 pub use ingest::{Ingest, IngestError, Ingested, PushSource};
@@ -29,6 +29,6 @@ pub use source::{
 pub use store::{
     AttemptView, Batch, Claim, ClosedLane, Compose, Cursor, CursorMove, DecidedEntry, Doubt,
     EntryQuery, EntryView, Fold, Folding, Known, LaneRecord, List, NewNotification,
-    NotificationQuery, NotificationView, OutboxCount, RejectedView, RepoKey, Retention, RuleCount,
-    SettleAs, Settlement, Store, StoreError, StoreErrorKind,
+    NotificationQuery, NotificationView, OutboxCount, RejectedView, RepoKey, Retention,
+    RetriedDead, RetryDead, RuleCount, SettleAs, Settlement, Store, StoreError, StoreErrorKind,
 };

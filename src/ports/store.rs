@@ -94,6 +94,10 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
+    /// Does the same with dead letters of a receiver, in the order decided, and looks at no more of
+    /// them than it is to. Those of one key leave one after another, behind what waits.
+    async fn retry_dead(&self, wish: RetryDead) -> Result<RetriedDead, StoreError>;
+
     // Asking.
 
     /// Entries, newest first.
@@ -403,6 +407,34 @@ pub enum SettleAs {
     /// It was claimed and not sent: it waits as if it had not been claimed, due at once, and the
     /// attempt is taken back.
     Returned,
+}
+
+/// A wish to try dead letters again.
+#[derive(Debug, Clone)]
+pub struct RetryDead {
+    /// Whose.
+    pub receiver: Arc<str>,
+    /// For whom; `None` for the same.
+    pub to: Option<Arc<str>>,
+    /// Those that were given up since then.
+    pub since: Timestamp,
+    /// Only those after this place.
+    pub after: i64,
+    /// The most that are looked at.
+    pub limit: usize,
+    /// The present instant.
+    pub now: Timestamp,
+    /// Only count them.
+    pub preview: bool,
+}
+
+/// What came of a wish to try dead letters again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RetriedDead {
+    /// How many are tried, or would be.
+    pub count: u64,
+    /// Pass it as `after` to go on; `None` at the end.
+    pub next: Option<i64>,
 }
 
 /// A page of a list, and where the next begins.

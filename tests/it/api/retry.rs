@@ -91,3 +91,50 @@ async fn what_waits_for_its_next_try_says_when_and_can_be_tried_at_once() {
     assert_eq!(bell.post(&path, &[], "{}").await.status, 202);
     bell.notifications("state=delivered", 1).await;
 }
+
+#[tokio::test]
+async fn the_dead_letters_of_a_receiver_go_out_again_under_their_ids() {
+    let (receiver, mood) = moody(400).await;
+    let lines: String = (0..30).map(|number| line(number, "v1", 1)).collect();
+    let bell = Bell::start(&lines, "", receiver).await;
+    let dead = bell.notifications("state=dead", 30).await;
+    mood.store(200, Ordering::Relaxed);
+    let path = "/api/v1/notifications/retry";
+    let wish = |more: serde_json::Value| {
+        let mut wish = json!({"receiver": "audit", "since": "1h"});
+        wish.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        wish.to_string()
+    };
+    for (more, status, said) in [
+        (json!({"to": "chat"}), 409, "slack"),
+        (json!({"receiver": "nobody"}), 409, "audit, chat, other"),
+        (json!({"since": "yesterday"}), 400, "`since` is an instant"),
+        (json!({"since": "99999999d"}), 400, "`since`"),
+        (json!({"cursor": "x"}), 400, "`cursor`"),
+        (json!({"all": true}), 400, "unknown field"),
+    ] {
+        let answer = bell.post(path, &[], &wish(more)).await;
+        assert_eq!(answer.status, status, "{}", answer.problem());
+        assert!(answer.problem().contains(said), "{}", answer.problem());
+    }
+    let answer = bell.post(path, &[], &wish(json!({"preview": true}))).await;
+    assert_eq!((answer.status, answer.json()), (202, json!({"count": 30, "next": null})));
+    let later = json!({"since": jiff::Timestamp::now() + std::time::Duration::from_secs(60)});
+    assert_eq!(bell.post(path, &[], &wish(later)).await.json()["count"], 0);
+    assert_eq!(bell.receiver.count(), 30, "nothing was sent so far");
+
+    let answer = bell.post(path, &[], &wish(json!({"to": "other"}))).await;
+    assert_eq!((answer.status, answer.json()), (202, json!({"count": 30, "next": null})));
+    let delivered = bell.notifications("state=delivered&receiver=other", 30).await;
+    let ids = |items: &[serde_json::Value]| {
+        items.iter().map(|item| item["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&delivered), ids(&dead));
+    let seen = bell.receiver.seen();
+    let (first, again) = seen.split_at(30);
+    assert!(again.iter().all(|seen| seen.path == "/other"));
+    let bodies = |seen: &[crate::support::receiver::Seen]| {
+        seen.iter().map(|seen| (seen.id(), seen.body.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(bodies(again), bodies(first), "one key: in the order decided");
+}

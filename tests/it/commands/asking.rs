@@ -101,6 +101,30 @@ async fn deliveries_are_listed_shown_and_tried_again() {
     assert_eq!(ids[..2].iter().filter(|seen| *seen == id).count(), 1);
     assert_eq!(ids[2..], [dead[0].clone(), dead[1].clone()], "under the ids they had");
 
+    running.mood.store(400, Ordering::Relaxed);
+    let mut log = std::fs::read_to_string(running.folder.path().join("log.jsonl")).unwrap();
+    log += &(row(3, "v3", 1) + &row(4, "v4", 1));
+    write(running.folder.path(), "log.jsonl", &log);
+    let dead = running.ids("dead", 2).await;
+    running.mood.store(200, Ordering::Relaxed);
+    let all = ["deliveries", "retry", "--receiver", "audit", "--since", "1h"];
+    let preview = running.run(&[&all[..], &["--preview"]].concat()).await;
+    assert_eq!((preview.code, preview.out.as_str()), (0, "2 dead letters of audit\n"));
+    let retried = running.run(&all).await;
+    let said = "2 dead letters of audit tried again\n";
+    assert_eq!((retried.code, retried.out.as_str(), retried.err.as_str()), (0, said, ""));
+    running.ids("delivered", 4).await;
+    let ids: Vec<_> = running.receiver.seen()[6..].iter().map(|seen| seen.id()).collect();
+    assert_eq!(ids.len(), 2);
+    assert!(dead.iter().all(|id| ids.contains(id)), "under the ids they had");
+    let none = running.run(&[&all[..], &["--format", "json"]].concat()).await;
+    assert_eq!((none.code, none.json()), (0, json!({"count": 0})));
+    let nobody = running.run(&[&all[..3], &["nobody", "--since", "1h"]].concat()).await;
+    assert_eq!(nobody.code, 1, "{nobody:?}");
+    for wrong in [&all[..4], &["deliveries", "retry"], &["deliveries", "retry", "--since", "1h"]] {
+        assert_eq!(running.run(wrong).await.code, 2, "{wrong:?}");
+    }
+
     let nothing = "0".repeat(32);
     for word in ["show", "retry"] {
         let ended = running.run(&["deliveries", word, &nothing]).await;

@@ -7,7 +7,7 @@ use triggerbell::{
         notification::{HeldBy, NotificationState},
         outcome::{Class, Flag, Outcome, OutcomeRecord},
     },
-    ports::{Batch, Claim, LaneRecord, SettleAs, Store},
+    ports::{Batch, Claim, LaneRecord, RetriedDead, RetryDead, SettleAs, Store},
 };
 
 use super::{Home, about, at, failed_until, id, number, numbers, settlement};
@@ -355,4 +355,88 @@ async fn a_wait_that_a_clock_ahead_of_time_set_ends_at_the_next_start() {
     home.release_claims(at(20)).await.unwrap();
     assert_eq!(numbers(&home.claim_for("ops", 10, at(20)).await), [1]);
     assert_eq!(numbers(&home.claim_for("ops", 10, at(13 * 3600)).await), [2], "a true wait stays");
+}
+
+/// A wish for all dead letters of `ops` since a second.
+fn dead_since(second: i64) -> RetryDead {
+    RetryDead {
+        receiver: "ops".into(),
+        to: None,
+        since: at(second),
+        after: 0,
+        limit: 1_000,
+        now: at(100),
+        preview: false,
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_since_a_time_go_out_again_in_the_order_of_their_keys() {
+    let home = Home::new();
+    home.put(vec![
+        about(1, "ops", "a"),
+        about(2, "ops", "b"),
+        about(3, "dev", "a"),
+        about(4, "ops", "a"),
+        about(5, "ops", "c"),
+        about(6, "ops", "a"),
+    ])
+    .await;
+    // Each dies at ten times its number, but for 5, which is delivered.
+    for _ in 0..3 {
+        for receiver in ["ops", "dev"] {
+            for delivery in home.claim_for(receiver, 9, at(9)).await {
+                let n = i64::from(number(delivery.id));
+                let becomes = if n == 5 { SettleAs::Delivered } else { SettleAs::Dead };
+                home.settle_as(&delivery, becomes, at(n * 10)).await;
+            }
+        }
+    }
+    home.put(vec![about(7, "ops", "a")]).await;
+    let preview = RetryDead { preview: true, ..dead_since(20) };
+    let found = home.retry_dead(preview).await.unwrap();
+    assert_eq!(found, RetriedDead { count: 3, next: None }, "2, 4 and 6, not 1");
+    assert_eq!(home.state_of(id(2)).await, NotificationState::Dead, "a look changes nothing");
+
+    let small = RetryDead { limit: 2, ..dead_since(20) };
+    let first = home.retry_dead(small.clone()).await.unwrap();
+    assert_eq!(first.count, 1, "1 was looked at and left");
+    let second = home.retry_dead(RetryDead { after: first.next.unwrap(), ..small.clone() }).await;
+    let second = second.unwrap();
+    assert_eq!(second.count, 2);
+    let third = home.retry_dead(RetryDead { after: second.next.unwrap(), ..small }).await.unwrap();
+    assert_eq!(third, RetriedDead { count: 0, next: None });
+    assert_eq!(home.state_of(id(1)).await, NotificationState::Dead);
+    assert_eq!(home.state_of(id(3)).await, NotificationState::Dead);
+
+    let mut left = Vec::new();
+    loop {
+        let claimed = home.claim_for("ops", 9, at(200)).await;
+        if claimed.is_empty() {
+            break;
+        }
+        let keys: Vec<_> = claimed.iter().map(|delivery| delivery.key).collect();
+        assert!(keys.iter().all(|key| keys.iter().filter(|other| *other == key).count() == 1));
+        for delivery in claimed {
+            left.push((number(delivery.id), delivery.failures));
+            home.settle_as(&delivery, SettleAs::Delivered, at(201)).await;
+        }
+    }
+    assert_eq!(left, [(7, 0), (2, 0), (4, 0), (6, 0)], "those of a key behind what waits");
+}
+
+#[tokio::test]
+async fn dead_letters_of_a_receiver_that_is_gone_go_to_another_behind_what_it_has() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a"), about(2, "ops", "a"), about(3, "dev", "a")]).await;
+    assert_eq!(home.orphan(&["dev".into()], at(50)).await.unwrap(), 2);
+    let wish = RetryDead { to: Some("dev".into()), ..dead_since(50) };
+    assert_eq!(home.retry_dead(wish.clone()).await.unwrap().count, 2);
+    assert_eq!(home.retry_dead(wish).await.unwrap().count, 0, "once");
+    for n in [3, 1, 2] {
+        let claimed = home.claim_for("dev", 9, at(100)).await;
+        assert_eq!(numbers(&claimed), [n]);
+        home.settle_as(&claimed[0], SettleAs::Delivered, at(100)).await;
+    }
+    assert_eq!(home.claim_for("ops", 9, at(100)).await.len(), 0);
 }

@@ -18,8 +18,8 @@ use triggerbell::{
     ports::{
         AttemptView, Batch, Claim, Cursor, CursorMove, Delivery, EntryQuery, EntryView, Known,
         LaneRecord, List, NewNotification, NotificationQuery, NotificationView, OutboxCount,
-        Payload, RejectedView, RepoKey, Retention, RuleCount, Settlement, Store, StoreError,
-        StoreErrorKind,
+        Payload, RejectedView, RepoKey, Retention, RetriedDead, RetryDead, RuleCount, Settlement,
+        Store, StoreError, StoreErrorKind,
     },
 };
 
@@ -335,6 +335,10 @@ impl Store for Memory {
         _: Option<&str>,
         _: Timestamp,
     ) -> Result<bool, StoreError> {
+        unreachable!("the API does that")
+    }
+
+    async fn retry_dead(&self, _: RetryDead) -> Result<RetriedDead, StoreError> {
         unreachable!("the API does that")
     }
 

@@ -17,8 +17,8 @@ use triggerbell::{
     ports::{
         AttemptView, Batch, Claim, Cursor, Delivery, EntryQuery, EntryView, Known, LaneRecord,
         List, NotificationQuery, NotificationView, OutboxCount, Payload, PayloadFormat,
-        RejectedView, RepoKey, Retention, RuleCount, SettleAs, Settlement, Store, StoreError,
-        StoreErrorKind,
+        RejectedView, RepoKey, Retention, RetriedDead, RetryDead, RuleCount, SettleAs, Settlement,
+        Store, StoreError, StoreErrorKind,
     },
 };
 
@@ -233,6 +233,10 @@ impl Store for Outbox {
         _: Option<&str>,
         _: Timestamp,
     ) -> Result<bool, StoreError> {
+        unreachable!("the API does that")
+    }
+
+    async fn retry_dead(&self, _: RetryDead) -> Result<RetriedDead, StoreError> {
         unreachable!("the API does that")
     }
 

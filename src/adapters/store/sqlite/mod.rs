@@ -53,7 +53,8 @@ use crate::{
     ports::{
         AttemptView, Batch, Claim, Cursor, Delivery, EntryQuery, EntryView, Fold, Folding, Known,
         LaneRecord, List, NotificationQuery, NotificationView, Observer, OutboxCount, Payload,
-        RejectedView, RepoKey, Retention, RuleCount, Settlement, Store, StoreError, StoreErrorKind,
+        RejectedView, RepoKey, Retention, RetriedDead, RetryDead, RuleCount, Settlement, Store,
+        StoreError, StoreErrorKind,
     },
 };
 
@@ -260,6 +261,13 @@ impl Store for SqliteStore {
     ) -> Result<bool, StoreError> {
         let to = to.map(str::to_owned);
         self.writer.call(move |writing| outbox::retry(writing, id, to.as_deref(), now)).await
+    }
+
+    async fn retry_dead(&self, wish: RetryDead) -> Result<RetriedDead, StoreError> {
+        if wish.preview {
+            return self.people.call(move |conn| outbox::dead_since(conn, &wish)).await;
+        }
+        self.writer.call(move |writing| outbox::retry_dead(writing, &wish)).await
     }
 
     async fn entries(&self, query: EntryQuery) -> Result<List<EntryView>, StoreError> {

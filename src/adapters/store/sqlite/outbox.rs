@@ -15,7 +15,7 @@ use crate::{
         notification::{NotificationId, NotificationState},
         outcome::OutcomeRecord,
     },
-    ports::{Claim, Delivery, LaneRecord, Payload, SettleAs, Settlement},
+    ports::{Claim, Delivery, LaneRecord, Payload, RetriedDead, RetryDead, SettleAs, Settlement},
 };
 
 use super::{
@@ -316,4 +316,54 @@ pub(super) fn retry(
     )?
     .execute([seq, to, ms(now)])?;
     Ok(true)
+}
+
+/// A receiver's dead letters, in the order decided.
+pub(super) const DEAD: &str = "SELECT seq, key, ended_at FROM outbox
+    WHERE receiver = ?1 AND state = 3 AND seq > ?2 ORDER BY seq LIMIT ?3";
+
+/// A dead letter: its place and its short key.
+type Dead = (i64, i64);
+
+/// Those that a wish is for, and what the wish came to.
+fn find_dead(conn: &Connection, wish: &RetryDead) -> Outcome<(Vec<Dead>, RetriedDead)> {
+    let Some(receiver) = find_name(conn, &wish.receiver)? else {
+        return Ok((Vec::new(), RetriedDead::default()));
+    };
+    let (limit, since) = (wish.limit.max(1), ms_not_before(wish.since));
+    let mut find = conn.prepare_cached(DEAD)?;
+    let mut rows = find.query(params![receiver, wish.after, limit as i64])?;
+    let (mut found, mut looked, mut last) = (Vec::new(), 0, wish.after);
+    while let Some(row) = rows.next()? {
+        let ended_at: Option<i64> = row.get(2)?;
+        (looked, last) = (looked + 1, row.get(0)?);
+        if ended_at.is_none_or(|ended_at| ended_at >= since) {
+            found.push((last, row.get(1)?));
+        }
+    }
+    let done = RetriedDead { count: found.len() as u64, next: (looked == limit).then_some(last) };
+    Ok((found, done))
+}
+
+pub(super) fn dead_since(conn: &Connection, wish: &RetryDead) -> Outcome<RetriedDead> {
+    Ok(find_dead(conn, wish)?.1)
+}
+
+/// Puts dead letters at the ends of their lines.
+pub(super) fn retry_dead(writing: &mut Writing, wish: &RetryDead) -> Outcome<RetriedDead> {
+    let Writing { conn, names, .. } = writing;
+    let (found, done) = find_dead(conn, wish)?;
+    let to = names.name(conn, wish.to.as_ref().unwrap_or(&wish.receiver))?;
+    let mut revive = conn.prepare_cached(
+        "UPDATE outbox SET state = 0, live = 1, receiver = ?2, due_at = ?3, behind = ?4,
+         failures = 0, plain = 0, ended_at = NULL, status = NULL, detail = NULL WHERE seq = ?1",
+    )?;
+    for (seq, key) in found {
+        line::leave(conn, seq)?;
+        let behind = line::last(conn, to, key)?;
+        let due_at = behind.is_none().then_some(ms(wish.now));
+        revive.execute(params![seq, to, due_at, behind])?;
+        line::join(conn, seq, to, key, behind)?;
+    }
+    Ok(done)
 }

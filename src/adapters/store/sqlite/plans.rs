@@ -46,6 +46,8 @@ fn deliveries_read_the_partial_indexes_alone() {
         let due =
             "SEARCH outbox USING COVERING INDEX outbox_due (receiver=? AND due_at>? AND due_at<?)";
         assert_plan(conn, outbox::TAKE, &[by_seq, due]);
+        let dead = "INDEX outbox_dead (receiver=? AND rowid>?)";
+        assert_plan(conn, outbox::DEAD, &[dead]);
         assert_plan(conn, outbox::ORPHANS, &["INDEX outbox_live (receiver=?)"]);
     });
 }
