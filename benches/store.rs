@@ -178,6 +178,7 @@ fn notification(entry: &Entry, key: u32) -> NewNotification {
     let fields = serde_json::to_string(&entry.row).unwrap();
     let name = format!("key {key}");
     NewNotification {
+        told: Default::default(),
         id: NotificationId::of(entry, "prod-deploy-failed", "audit", Reason::Matched, 0),
         rule: "prod-deploy-failed".into(),
         receiver: "audit".into(),

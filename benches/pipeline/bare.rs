@@ -127,6 +127,7 @@ impl Loop {
                 digest: None,
                 now,
                 message: None,
+                meant_for: None,
             };
             let request =
                 RenderRequest { template: None, receiver: &intent.receiver, context: &context };

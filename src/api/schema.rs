@@ -360,6 +360,9 @@ pub(crate) struct Notification {
     held_by: Option<HeldByWord>,
     #[schema(required)]
     folded_into: Option<String>,
+    /// The receiver that it was meant for, where its fallback took it over; else it is not there.
+    #[schema(nullable = false)]
+    fallback_of: Option<String>,
     #[schema(inline)]
     entries: Vec<Id>,
     created_at: Timestamp,
@@ -389,6 +392,9 @@ pub(crate) struct NotificationShown {
     held_by: Option<HeldByWord>,
     #[schema(required)]
     folded_into: Option<String>,
+    /// The receiver that it was meant for, where its fallback took it over; else it is not there.
+    #[schema(nullable = false)]
+    fallback_of: Option<String>,
     #[schema(inline)]
     entries: Vec<Id>,
     created_at: Timestamp,

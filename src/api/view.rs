@@ -20,7 +20,7 @@ pub(crate) fn entry(view: &EntryView) -> Json {
 
 /// A notification.
 pub(crate) fn notification(view: &NotificationView) -> Json {
-    json!({
+    let mut json = json!({
         "id": view.id,
         "receiver": view.receiver,
         "rule": view.rule,
@@ -36,7 +36,11 @@ pub(crate) fn notification(view: &NotificationView) -> Json {
         "attempts": view.attempts,
         "next_attempt_at": view.next_attempt_at.filter(|at| *at > Timestamp::MIN),
         "last_outcome": view.last_outcome,
-    })
+    });
+    if let Some(receiver) = &view.fallback_of {
+        json["fallback_of"] = json!(receiver);
+    }
+    json
 }
 
 /// A page of a list.

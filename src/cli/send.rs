@@ -68,6 +68,7 @@ pub async fn run(args: &SendArgs, files: &Files) -> Result<Exit, Failure> {
         digest: None,
         now,
         message: Some("A test message of triggerbell's."),
+        meant_for: None,
     };
     let template = args.template.as_deref();
     let request = RenderRequest { template, receiver: &args.receiver, context: &context };

@@ -174,7 +174,7 @@ pub struct Digest {
 }
 
 /// How the things stand that a digest tells of; each is counted once, however many messages told of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Tally {
     /// They fail.
     pub failing: u64,

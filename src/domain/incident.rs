@@ -18,7 +18,7 @@ use super::{
 };
 
 /// What a template and the API see of an incident.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct IncidentView {
     /// When it began.
     pub since: Timestamp,

@@ -13,7 +13,7 @@ use crate::{
         entry::Entry,
         notification::Reason,
     },
-    ports::{Context, Fold, NewNotification, Payload, RenderRequest, Renderer},
+    ports::{Context, Fold, NewNotification, Payload, RenderRequest, Renderer, Told},
 };
 
 /// Entries that a digest lists, tried in turn until it is one message.
@@ -74,7 +74,17 @@ fn notification(
         created_at: now,
         held_by: None,
         payload: Some(payload),
+        told: Told {
+            digest: Some(digest.tally),
+            message: Some(command(receiver)),
+            ..Told::default()
+        },
     }
+}
+
+/// The command that lists what a digest does not.
+fn command(receiver: &str) -> String {
+    format!("triggerbell deliveries list --state folded --receiver {receiver}")
 }
 
 /// The digest as one message, with as many entries as fit, and how many those are.
@@ -85,7 +95,7 @@ fn render(
     entries: &[Arc<Entry>],
     now: Timestamp,
 ) -> (Payload, usize) {
-    let message = format!("triggerbell deliveries list --state folded --receiver {receiver}");
+    let message = command(receiver);
     let labels = BTreeMap::new();
     let mut context = Context {
         id: digest.id,
@@ -99,6 +109,7 @@ fn render(
         digest: Some(digest.tally),
         now,
         message: Some(&message),
+        meant_for: None,
     };
     let mut problem = "it does not fit into one message".to_owned();
     for listed in LISTED.into_iter().map(|listed| listed.min(entries.len())) {

@@ -113,6 +113,7 @@ impl AlarmTeller {
             digest: None,
             now,
             message: Some(&message),
+            meant_for: None,
         };
         let request = RenderRequest { template: None, receiver, context: &context };
         let renderer = self.decider.policy().renderer.clone();
@@ -138,6 +139,7 @@ impl AlarmTeller {
             created_at: now,
             held_by: None,
             payload: Some(part.payload),
+            told: crate::ports::Told { message: Some(message.clone()), ..Default::default() },
         };
         parts.into_iter().enumerate().map(notification).collect()
     }

@@ -28,7 +28,8 @@ pub use source::{
 };
 pub use store::{
     AttemptView, Batch, Claim, ClosedLane, Compose, Cursor, CursorMove, DecidedEntry, Doubt,
-    EntryQuery, EntryView, Fold, Folding, Known, LaneRecord, List, NewNotification,
-    NotificationQuery, NotificationView, OutboxCount, RejectedView, RepoKey, Retention,
-    RetriedDead, RetryDead, RuleCount, SettleAs, Settlement, Store, StoreError, StoreErrorKind,
+    EntryQuery, EntryView, Fold, Folding, HandOver, HandedOver, Kept, Known, LaneRecord, List,
+    NewNotification, NotificationQuery, NotificationView, OutboxCount, Recompose, RejectedView,
+    RepoKey, Retention, RetriedDead, RetryDead, RuleCount, SettleAs, Settlement, Store, StoreError,
+    StoreErrorKind, Told,
 };

@@ -71,6 +71,8 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// What an alarm or a test says; of a digest, the command that lists the rest.
     pub message: Option<&'a str>,
+    /// The receiver that it was meant for, where this one stands in for it.
+    pub meant_for: Option<&'a str>,
 }
 
 static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
@@ -96,6 +98,7 @@ impl<'a> Context<'a> {
             digest: None,
             now,
             message: None,
+            meant_for: None,
         }
     }
 }

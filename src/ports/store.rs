@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     decision::StateChange,
-    digest::{Digest, Pressure},
+    digest::{Digest, Pressure, Tally},
     entry::{Entry, EntryId, Identity, WallTime},
+    incident::IncidentView,
     notification::{HeldBy, NotificationId, NotificationState, Reason},
     outcome::OutcomeRecord,
     rule::Severity,
@@ -66,6 +67,14 @@ pub trait Store: Send + Sync + 'static {
     async fn fold(&self, fold: Fold) -> Result<Folding, StoreError> {
         let _ = fold;
         Ok(Folding::Calm)
+    }
+
+    /// Hands over to another receiver what waits for one and was meant for it, in the order decided,
+    /// a bounded number of rows in one transaction. What is claimed stays; a row changes its receiver
+    /// at most once so. A store that knows no fallbacks hands nothing over.
+    async fn hand_over(&self, wish: HandOver) -> Result<HandedOver, StoreError> {
+        let _ = wish;
+        Ok(HandedOver::default())
     }
 
     /// When the receiver's next waiting row is due; `None` when nothing waits or all that waits
@@ -291,6 +300,73 @@ pub struct NewNotification {
     pub held_by: Option<HeldBy>,
     /// What is sent; `None` only when held.
     pub payload: Option<Payload>,
+    /// What it says besides its entries.
+    pub told: Told,
+}
+
+/// What a message says besides its entries, kept so that it can be rendered for another receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Told {
+    /// The incident that it tells of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentView>,
+    /// What a digest counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Tally>,
+    /// What an alarm or a summary says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// A wish to hand over what waits for a receiver.
+#[derive(Clone)]
+pub struct HandOver {
+    /// Whose rows.
+    pub from: Arc<str>,
+    /// Who takes them over.
+    pub to: Arc<str>,
+    /// The most rows.
+    pub limit: usize,
+    /// The present instant.
+    pub now: Timestamp,
+    /// Makes a row's text for the one who takes it over, called within the transaction.
+    pub compose: Recompose,
+}
+
+/// Makes the text that a kept message has for another receiver.
+pub type Recompose = Arc<dyn Fn(&Kept) -> Payload + Send + Sync>;
+
+/// What of a kept message its text is made of.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Its id.
+    pub id: NotificationId,
+    /// The receiver that it was meant for.
+    pub receiver: Arc<str>,
+    /// Its rule.
+    pub rule: String,
+    /// Why it is sent.
+    pub reason: Reason,
+    /// How grave it is.
+    pub severity: Severity,
+    /// The entries that it tells of, as far as they are kept.
+    pub entries: Vec<Arc<Entry>>,
+    /// How many entries it stands for.
+    pub count: u64,
+    /// When it was decided.
+    pub created_at: Timestamp,
+    /// What it says besides.
+    pub told: Told,
+}
+
+/// What came of a wish to hand over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HandedOver {
+    /// So many rows went.
+    pub count: u64,
+    /// There may be more.
+    pub more: bool,
 }
 
 /// A wish for rows to send.
@@ -514,6 +590,8 @@ pub struct NotificationView {
     pub held_by: Option<HeldBy>,
     /// The digest that tells of it.
     pub folded_into: Option<NotificationId>,
+    /// The receiver that it was meant for, where its fallback took it over.
+    pub fallback_of: Option<String>,
     /// The entries that it tells of.
     pub entries: Vec<EntryId>,
     /// When it was decided.

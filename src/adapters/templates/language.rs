@@ -26,6 +26,14 @@ impl Language {
         }
     }
 
+    /// That a message was meant for another receiver.
+    pub(super) fn meant_for(self, receiver: &str) -> String {
+        match self {
+            Self::English => format!("↪ Meant for {receiver}, which takes no messages now"),
+            Self::Chinese => format!("↪ 本应发往 {receiver}，其暂时无法接收"),
+        }
+    }
+
     /// The visible mark of things left out of a list.
     pub(super) fn more_things(self, count: usize) -> String {
         let count = grouped(count);

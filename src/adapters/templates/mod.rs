@@ -23,6 +23,7 @@ mod helpers;
 mod language;
 mod lint;
 mod load;
+mod meant_for;
 mod names;
 mod place;
 mod problem;

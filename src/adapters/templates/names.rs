@@ -141,6 +141,8 @@ pub(super) enum Name {
     Url,
     /// What an alarm or a test says; of a digest, the command that lists the rest.
     Message,
+    /// The receiver that it was meant for, where this one stands in for it.
+    MeantFor,
     /// When the notification was decided.
     Now,
     /// When the attempt is made, in Unix seconds.
@@ -163,6 +165,7 @@ const ROOT: &[(&str, Name, Type)] = &[
     ("digest", Name::Digest, Type::Digest),
     ("source", Name::Source, Type::Text),
     ("receiver", Name::Receiver, Type::Text),
+    ("meant_for", Name::MeantFor, Type::Text),
     ("id", Name::Id, Type::Text),
     ("url", Name::Url, Type::Text),
     ("message", Name::Message, Type::Text),

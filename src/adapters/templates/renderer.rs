@@ -11,6 +11,7 @@ use super::{
     escape::{Chat, Sink},
     form,
     language::Language,
+    meant_for,
     value::more,
 };
 use crate::{
@@ -86,6 +87,38 @@ impl MessageRenderer {
 
 impl Renderer for MessageRenderer {
     fn render(&self, request: &RenderRequest<'_>) -> Result<Vec<Part>, RenderError> {
+        let parts = self.rendered(request)?;
+        match request.context.meant_for {
+            None => Ok(parts),
+            Some(name) => self.saying(parts, request, name).map_err(RenderError),
+        }
+    }
+
+    fn plain(&self, request: &RenderRequest<'_>, problem: &str) -> Part {
+        let part = self.plainly(request, problem);
+        let Some(name) = request.context.meant_for else { return part };
+        // A short message has room for it.
+        let said = self.saying(vec![part.clone()], request, name);
+        said.ok().and_then(|parts| parts.into_iter().next()).unwrap_or(part)
+    }
+}
+
+impl MessageRenderer {
+    /// The message saying that it was meant for another receiver.
+    fn saying(
+        &self,
+        parts: Vec<Part>,
+        request: &RenderRequest<'_>,
+        meant_for: &str,
+    ) -> Result<Vec<Part>, String> {
+        let Some(target) = self.target(request.receiver) else { return Ok(parts) };
+        let usual = WecomForm::default();
+        let form = self.wecom.get(request.receiver).map_or(&usual, |form| form);
+        let language = Language::of(self.template(request, target));
+        meant_for::said(parts, target.kind, meant_for, language, form)
+    }
+
+    fn rendered(&self, request: &RenderRequest<'_>) -> Result<Vec<Part>, RenderError> {
         let Some(target) = self.target(request.receiver) else {
             return Err(RenderError(format!("there is no receiver `{}`", request.receiver)));
         };
@@ -101,7 +134,7 @@ impl Renderer for MessageRenderer {
         }
     }
 
-    fn plain(&self, request: &RenderRequest<'_>, problem: &str) -> Part {
+    fn plainly(&self, request: &RenderRequest<'_>, problem: &str) -> Part {
         let target = self.target(request.receiver);
         let kind = target.map_or(ReceiverType::Webhook, |target| target.kind);
         let name = target.map_or(DEFAULT, |target| self.template(request, target));

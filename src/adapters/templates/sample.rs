@@ -107,6 +107,7 @@ pub fn sample_context<'a>(
         }),
         now,
         message: None,
+        meant_for: None,
     }
 }
 

@@ -121,6 +121,7 @@ impl<'a> Scope<'a> {
                 Some(message) => Value::Lines(Cow::Borrowed(message)),
                 None => Value::Absent,
             },
+            Name::MeantFor => context.meant_for.map_or(Value::Absent, Value::text),
             Name::Now => Value::Time(context.now),
             Name::NowS => Value::Late(Box::new(Late::NowS)),
             Name::NowMs => Value::Late(Box::new(Late::NowMs)),

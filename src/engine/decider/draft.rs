@@ -23,7 +23,7 @@ use crate::{
     engine::alarm::Alarms,
     ports::{
         AlarmKind, Batch, Context, DecidedEntry, Event, NewNotification, Observer, Part,
-        RenderRequest, Store, StoreError,
+        RenderRequest, Store, StoreError, Told,
     },
 };
 
@@ -161,6 +161,7 @@ impl Drafter {
                 created_at: now,
                 held_by: intent.held_by,
                 payload: part.map(|part| part.payload),
+                told: Told { incident: intent.incident, ..Told::default() },
             });
         }
     }

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use triggerbell::{
     domain::{
-        notification::{HeldBy, NotificationState},
+        notification::{HeldBy, NotificationState, Reason},
         outcome::{Class, Flag, Outcome, OutcomeRecord},
     },
-    ports::{Batch, Claim, LaneRecord, RetriedDead, RetryDead, SettleAs, Store},
+    ports::{
+        Batch, Claim, HandOver, HandedOver, LaneRecord, Payload, PayloadFormat, RetriedDead,
+        RetryDead, SettleAs, Store, Told,
+    },
 };
 
 use super::{Home, about, at, failed_until, id, number, numbers, settlement};
@@ -439,4 +442,96 @@ async fn dead_letters_of_a_receiver_that_is_gone_go_to_another_behind_what_it_ha
         home.settle_as(&claimed[0], SettleAs::Delivered, at(100)).await;
     }
     assert_eq!(home.claim_for("ops", 9, at(100)).await.len(), 0);
+}
+
+/// A wish to hand over what `ops` has to `dev`, whose texts name whom they were meant for.
+fn hand_over(limit: usize) -> HandOver {
+    HandOver {
+        from: "ops".into(),
+        to: "dev".into(),
+        limit,
+        now: at(100),
+        compose: std::sync::Arc::new(|kept| Payload {
+            format: PayloadFormat::Text,
+            body: format!("{} for {}: {:?}", kept.id, kept.receiver, kept.told.message),
+        }),
+    }
+}
+
+#[tokio::test]
+async fn what_waits_is_handed_over_once_in_order_and_with_a_text_of_its_own() {
+    let home = Home::new();
+    let mut alarm = about(5, "ops", "c");
+    alarm.told = Told { message: Some("it is broken".to_owned()), ..Told::default() };
+    let mut test = about(6, "ops", "d");
+    test.reason = Reason::Test;
+    home.put(vec![
+        about(1, "ops", "a"),
+        about(2, "ops", "a"),
+        about(3, "dev", "a"),
+        about(4, "ops", "b"),
+        alarm,
+        test,
+    ])
+    .await;
+    let claimed = home.claim_for("ops", 1, at(9)).await;
+    assert_eq!(numbers(&claimed), [1]);
+    home.settle_as(&claimed[0], failed_until(at(60)), at(10)).await;
+    let in_hand = home.claim_for("ops", 1, at(9)).await;
+    assert_eq!(numbers(&in_hand), [4]);
+
+    let first = home.hand_over(hand_over(2)).await.unwrap();
+    assert_eq!(first, HandedOver { count: 2, more: true });
+    let home = home.as_if_killed();
+    assert_eq!(home.hand_over(hand_over(2)).await.unwrap(), HandedOver { count: 1, more: false });
+    assert_eq!(home.hand_over(hand_over(2)).await.unwrap(), HandedOver::default());
+    let view = home.notification(id(1)).await.unwrap().unwrap().0;
+    assert_eq!((&*view.receiver, view.fallback_of.as_deref()), ("dev", Some("ops")));
+    assert_eq!((view.state, view.attempts), (NotificationState::Pending, 1));
+
+    // No second hop, not even back.
+    for to in ["third", "ops"] {
+        let hop = HandOver { from: "dev".into(), to: to.into(), ..hand_over(9) };
+        let count = home.hand_over(hop).await.unwrap().count;
+        assert_eq!(count, u64::from(to == "third"), "only 3 was meant for dev");
+    }
+    let mut left = Vec::new();
+    for _ in 0..3 {
+        for delivery in home.claim_for("dev", 9, at(200)).await {
+            assert_eq!(delivery.failures, 0);
+            left.push((number(delivery.id), delivery.payload.body.clone()));
+            home.settle_as(&delivery, SettleAs::Delivered, at(201)).await;
+        }
+    }
+    let text = |n: u32, message: &str| (n, format!("{} for ops: {message}", id(n)));
+    let wanted = [text(1, "None"), text(5, "Some(\"it is broken\")"), text(2, "None")];
+    assert_eq!(left, wanted, "2 stands behind 1 there, too");
+    assert_eq!(numbers(&home.claim_for("ops", 9, at(200)).await), [6], "a test stays");
+    let home = home.reopened();
+    home.release_claims(at(201)).await.unwrap();
+    assert_eq!(numbers(&home.claim_for("ops", 9, at(201)).await), [4, 6], "4 was in hand");
+}
+
+#[tokio::test]
+async fn a_message_that_was_split_is_handed_over_as_one() {
+    let home = Home::new();
+    let first = about(1, "ops", "a");
+    let part = |n: u32| {
+        let mut part = about(1, "ops", "a");
+        part.id = first.id.part(n);
+        part
+    };
+    home.put(vec![first.clone(), part(1), part(2), about(2, "ops", "a")]).await;
+    assert_eq!(home.hand_over(hand_over(9)).await.unwrap().count, 4);
+    for n in [1, 2] {
+        let view = home.notification(first.id.part(n)).await.unwrap().unwrap().0;
+        assert_eq!((view.state, view.folded_into), (NotificationState::Folded, Some(first.id)));
+    }
+    for n in [1, 2] {
+        let claimed = home.claim_for("dev", 9, at(99)).await;
+        assert_eq!(numbers(&claimed), [n]);
+        home.settle_as(&claimed[0], SettleAs::Delivered, at(99)).await;
+    }
+    assert_eq!(home.next_due("dev").await.unwrap(), None);
+    assert_eq!(home.next_due("ops").await.unwrap(), None);
 }

@@ -41,6 +41,7 @@ fn fold_at(now: Timestamp) -> Fold {
         pressure: PRESSURE,
         folded_at: None,
         compose: Arc::new(move |digest, _| NewNotification {
+            told: Default::default(),
             id: digest.id,
             reason: Reason::Digest,
             count: digest.count,
@@ -236,6 +237,7 @@ fn burst(turn: u32) -> Batch {
         let entry = entry(n.into(), &format!("v{n}"));
         let severity = if n % 1_000 == 7 { Severity::Critical } else { Severity::Warning };
         batch.notifications.push(NewNotification {
+            told: Default::default(),
             reason: if recovers { Reason::Recovered } else { Reason::Failing },
             severity,
             entries: vec![entry.id],

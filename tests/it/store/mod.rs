@@ -139,6 +139,7 @@ fn about(n: u32, receiver: &str, key: &str) -> NewNotification {
     let mut digest = [0; 16];
     digest[..key.len()].copy_from_slice(key.as_bytes());
     NewNotification {
+        told: Default::default(),
         id: NotificationId(u128::from(n).to_be_bytes()),
         rule: "prod-deploy-failed".into(),
         receiver: receiver.into(),

@@ -157,6 +157,7 @@ async fn what_waits_in_a_file_of_the_first_version_folds() {
         pressure: Pressure { pace, after: pace.per },
         folded_at: None,
         compose: Arc::new(|digest, _| triggerbell::ports::NewNotification {
+            told: Default::default(),
             id: digest.id,
             reason: Reason::Digest,
             ..about(0, "ops", "digest")

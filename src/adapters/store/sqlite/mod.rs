@@ -25,6 +25,7 @@ mod commit;
 mod cursors;
 mod error;
 mod fold;
+mod hand_over;
 mod line;
 mod names;
 mod open;
@@ -51,10 +52,10 @@ use crate::{
         notification::NotificationId,
     },
     ports::{
-        AttemptView, Batch, Claim, Cursor, Delivery, EntryQuery, EntryView, Fold, Folding, Known,
-        LaneRecord, List, NotificationQuery, NotificationView, Observer, OutboxCount, Payload,
-        RejectedView, RepoKey, Retention, RetriedDead, RetryDead, RuleCount, Settlement, Store,
-        StoreError, StoreErrorKind,
+        AttemptView, Batch, Claim, Cursor, Delivery, EntryQuery, EntryView, Fold, Folding,
+        HandOver, HandedOver, Known, LaneRecord, List, NotificationQuery, NotificationView,
+        Observer, OutboxCount, Payload, RejectedView, RepoKey, Retention, RetriedDead, RetryDead,
+        RuleCount, Settlement, Store, StoreError, StoreErrorKind,
     },
 };
 
@@ -221,6 +222,10 @@ impl Store for SqliteStore {
 
     async fn fold(&self, fold: Fold) -> Result<Folding, StoreError> {
         self.writer.call(move |writing| fold::fold(writing, &fold)).await
+    }
+
+    async fn hand_over(&self, wish: HandOver) -> Result<HandedOver, StoreError> {
+        self.writer.call(move |writing| hand_over::hand_over(writing, &wish)).await
     }
 
     async fn next_due(&self, receiver: &str) -> Result<Option<Timestamp>, StoreError> {

@@ -24,8 +24,11 @@ use super::error::{Failure, Outcome, store_error};
 const APPLICATION_ID: i32 = 0x5442_656c;
 
 /// The schema's steps; the file's `user_version` counts those that were taken.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_first.sql"), include_str!("../migrations/0002_digests.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_first.sql"),
+    include_str!("../migrations/0002_digests.sql"),
+    include_str!("../migrations/0003_fallback.sql"),
+];
 
 /// How long a statement waits for a lock that somebody's shell or backup holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{cursors, line, open, outbox, query};
+use super::{cursors, hand_over, line, open, outbox, query};
 
 fn plan(conn: &Connection, sql: &str) -> String {
     let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -46,6 +46,8 @@ fn deliveries_read_the_partial_indexes_alone() {
         let due =
             "SEARCH outbox USING COVERING INDEX outbox_due (receiver=? AND due_at>? AND due_at<?)";
         assert_plan(conn, outbox::TAKE, &[by_seq, due]);
+        let waiting = "o USING INDEX outbox_live (receiver=?)";
+        assert_plan(conn, hand_over::WAITING, &[waiting]);
         let dead = "INDEX outbox_dead (receiver=? AND rowid>?)";
         assert_plan(conn, outbox::DEAD, &[dead]);
         assert_plan(conn, outbox::ORPHANS, &["INDEX outbox_live (receiver=?)"]);
@@ -71,5 +73,5 @@ fn a_file_that_was_migrated_once_is_not_migrated_again() {
         let opened = open::open_writer(path, None).unwrap();
         opened.conn.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap()
     };
-    assert_eq!((version(&path), version(&path)), (2, 2));
+    assert_eq!((version(&path), version(&path)), (3, 3));
 }

@@ -133,7 +133,8 @@ macro_rules! notification_columns {
          m.key_json, m.reason, m.severity, m.held_by, m.entries,
          (SELECT id FROM messages f WHERE f.seq = o.folded_into),
          (SELECT outcome FROM attempts a WHERE a.message = o.seq ORDER BY number DESC LIMIT 1),
-         o.started_at, o.ended_at, m.format, m.payload
+         o.started_at, o.ended_at, m.format, m.payload,
+         (SELECT name FROM names WHERE id = o.fallback_of)
          FROM outbox o JOIN messages m ON m.seq = o.seq "
     };
 }
@@ -156,6 +157,7 @@ fn notification_view(row: &SqlRow<'_>) -> Outcome<NotificationView> {
         state,
         held_by: row.get::<_, Option<Code<_>>>(14)?.map(|code| code.0),
         folded_into: folded_into.map(NotificationId),
+        fallback_of: row.get(22)?,
         entries: entries.as_chunks().0.iter().map(|&id| EntryId(id)).collect(),
         created_at: instant(row.get(3)?)?,
         attempts: row.get(5)?,
