@@ -1,8 +1,8 @@
-//! `check`: every problem of configuration and rules, in one run.
+//! `check`: every problem of configuration, rules and rule tests, in one run.
 //!
 //! Without a path the configuration is checked, found as `run` finds it, with the rule files that it
-//! names. A path may be a configuration, a rule file, a folder of either, or `-` for standard input;
-//! which of the two a file is, its own keys say. Deliberately absent: deciding what is a problem.
+//! names and the tests beside them. A path may be a configuration, a rule file, a test file, a folder
+//! of them, or `-` for standard input; which a file is, its name and its own keys say. Deliberately absent: deciding what is a problem.
 
 use std::{
     io::{self, Read, Write},
@@ -20,7 +20,7 @@ use crate::{
 /// What to check and how to say it.
 #[derive(Debug, Clone, Default, Args)]
 pub struct CheckArgs {
-    /// Configurations, rule files, folders of them, or `-` for standard input
+    /// Configurations, rule files, rule tests, folders of them, or `-` for standard input
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
@@ -156,10 +156,11 @@ impl Checked {
         if inside.is_file() {
             return self.configuration(config::check(&world.request(Some(&inside))));
         }
-        match config::rule_files(path) {
+        let tests = || config::test_files(path);
+        match config::rule_files(path).and_then(|files| Ok([files, tests()?].concat())) {
             Ok(files) if files.is_empty() => {
                 let message = format!("the folder `{}` holds no rules", path.display());
-                let help = "rule files end in .yaml or .yml, and not in _test.yaml";
+                let help = "rule files end in .yaml or .yml, and tests of them in _test.yaml";
                 self.problems.push(Problem::new(Code::NoRules, message).help(help));
             }
             Ok(files) => {

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     app::Loader,
     config::{self, Config, Loaded, Request, Whereabouts},
-    document::{nearest, text},
+    document::{Problems, nearest, text},
 };
 
 use super::{
@@ -48,21 +48,20 @@ pub(crate) fn config(files: &Files) -> Result<Config, Failure> {
             output::note(text(&warnings, coloured));
             Ok(config)
         }
-        Err(problems) => {
-            output::note(text(&problems, coloured));
-            let (errors, warnings) = (problems.errors(), problems.warnings());
-            let message = format!(
-                "{}{}; nothing was started",
-                plural(errors, "error"),
-                if warnings > 0 {
-                    format!(", {}", plural(warnings, "warning"))
-                } else {
-                    String::new()
-                },
-            );
-            Err(Failure::new(Exit::Config, message))
-        }
+        Err(problems) => Err(broken(&problems, "started")),
     }
+}
+
+/// Prints the problems of broken files, and says how many there are and what was not done.
+pub(crate) fn broken(problems: &Problems, not_done: &str) -> Failure {
+    output::note(text(problems, coloured(io::stderr().is_terminal())));
+    let (errors, warnings) = (problems.errors(), problems.warnings());
+    let warnings = match warnings {
+        0 => String::new(),
+        some => format!(", {}", plural(some, "warning")),
+    };
+    let message = format!("{}{warnings}; nothing was {not_done}", plural(errors, "error"));
+    Failure::new(Exit::Config, message)
 }
 
 /// Reads the same files again for a running service; its API stays where `listen` says.

@@ -26,6 +26,7 @@ pub mod silence;
 pub mod simulate;
 pub mod status;
 pub mod table;
+pub mod test;
 
 use std::{
     io::{self, IsTerminal},
@@ -100,8 +101,10 @@ enum Command {
     Demo(demo::DemoArgs),
     /// The stand-in registry alone, to test against
     Simulate(simulate::SimulateArgs),
-    /// Report every problem of configuration, rules and templates
+    /// Report every problem of configuration, rules, rule tests and templates
     Check(check::CheckArgs),
+    /// Run rule tests: what the rules tell, beside what is expected
+    Test(test::TestArgs),
     /// Read a source once and print entries: proves credentials
     Fetch(fetch::FetchArgs),
     /// What the sources will ask of the APIs, how often, and what the receivers can take
@@ -195,6 +198,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::run(args).await,
         Command::Simulate(args) => simulate::run(args, interrupted()?).await,
         Command::Check(args) => check(&args, &files),
+        Command::Test(args) => test::run(&args, &files),
         Command::Fetch(args) => fetch::run(&args, &files).await,
         Command::Plan(args) => plan::run(&args, &files).await,
         Command::Explain(args) => explain::run(&args, &files).await,

@@ -22,11 +22,13 @@ mod receiver;
 mod rule;
 mod rule_files;
 mod rule_match;
+mod rule_test;
 mod schema;
 mod service;
 mod source;
 mod surroundings;
 mod templates;
+mod testbed;
 mod values;
 mod webhook;
 mod whereabouts;
@@ -57,6 +59,7 @@ use names::Names;
 use rule::RuleReader;
 use rule_files::Named;
 use rule_match::ClauseReader;
+use rule_test::Around;
 use surroundings::Surroundings;
 use templates::TemplateNames;
 use values::Shown;
@@ -65,9 +68,11 @@ pub use discover::Discover;
 pub use environment::Lookup;
 pub use locate::{FILE_NAME, locate};
 pub use receiver::{Receiver, send_timeout};
+pub use rule_test::{Expected, Happens, Scenario, Step, TestFile, Written as WrittenExpectations};
 pub use schema::Schema;
 pub use service::{Alarms, Api, Retention};
 pub use source::{FirstRun, Source, SourceSettings};
+pub use testbed::{Recipient, TestBed, Tested, is_test, test_files, tests};
 pub use whereabouts::{Whereabouts, whereabouts};
 
 /// Everything that is configured, checked.
@@ -177,11 +182,13 @@ pub fn check_file(path: &Path, file: File, request: &Request<'_>) -> Result<Load
     load_text(path, file, request, Report::default(), Care::Meant)
 }
 
-/// Checks rule files alone. Receivers and templates are those of the configuration that the request
+/// Checks rule files and rule tests alone. Receivers and templates are those of the configuration that the request
 /// names, else of the nearest one in the folders above the first file; where there is none, no name
 /// can be called unknown.
 pub fn check_rules(files: Vec<File>, request: &Request<'_>) -> Problems {
     let report = Report::default();
+    let (tests, files): (Vec<File>, Vec<File>) = files.into_iter().partition(is_test);
+    testbed::check(tests, request, &report);
     let around = match files.first() {
         Some(file) => Surroundings::of(Path::new(file.name()), request),
         None => Surroundings::unknown(),
@@ -306,7 +313,7 @@ fn load_text(
     let mut document = Document::parse(file, &report);
     environment::expand(&mut document, request.env, &report);
     document.hide_secrets();
-    let config = whole(path, &document, request, &report);
+    let config = whole(path, &document, request, &report, care);
     if let Some((config, rules, written)) = &config
         && care == Care::Meant
         && report.errors() == 0
@@ -333,6 +340,7 @@ fn whole(
     document: &Document,
     request: &Request<'_>,
     report: &Report,
+    care: Care,
 ) -> Option<(Config, Vec<crate::domain::rule::Rule>, Written)> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let Some(root) = &document.root else {
@@ -358,8 +366,22 @@ fn whole(
     let retention = service::retention(&mut map);
     let intervals = Intervals::read(&mut map, &time_zone);
     let mut reader = RuleReader::new(&names, &names_of_templates, &time_zone, &intervals);
+    let before = report.errors();
     let rule_paths = rules(&mut map, folder, &mut reader, report);
     let (rules, written) = reader.finish(report);
+    if care == Care::Meant {
+        let around = Around {
+            names: &names,
+            templates: &names_of_templates,
+            zone: &time_zone,
+            intervals: &intervals,
+            rules: &rules,
+            complete: report.errors() == before,
+            sources: &testbed::source_names(&map, &sources, &time_zone),
+            deciding: source::for_deciding(&sources),
+        };
+        rule_tests(&rule_paths, &around, report);
+    }
     map.finish("keys of the configuration");
     let settings = Settings {
         zone: time_zone.clone(),
@@ -379,7 +401,7 @@ fn whole(
         sources,
         receivers,
         rules: RuleSet::default(),
-        rule_paths,
+        rule_paths: rule_paths.into_iter().map(|shown| shown.path).collect(),
         templates_folder: templates_folder.map(|folder| folder.path),
         templates: templates?,
         store,
@@ -447,7 +469,7 @@ fn rules(
     folder: &Path,
     reader: &mut RuleReader<'_>,
     report: &Report,
-) -> Vec<PathBuf> {
+) -> Vec<Shown> {
     let value = map.get("rules");
     let items = value.and_then(|value| value.list_or_one()).unwrap_or_default();
     let named: Vec<Named<'_>> = items
@@ -461,7 +483,26 @@ fn rules(
     if reader.is_empty() && report.errors() == 0 {
         rule_files::warn_of_none(value, map.value());
     }
-    named.into_iter().map(|named| named.path.path).collect()
+    named.into_iter().map(|named| named.path).collect()
+}
+
+/// Checks the rule tests beside the rules. What names a folder that can't be read was told already.
+fn rule_tests(rule_paths: &[Shown], around: &Around<'_>, report: &Report) {
+    let mut known = std::collections::HashSet::new();
+    for path in rule_paths {
+        for file in rule_files::tests_of(&path.path).unwrap_or_default() {
+            if !known.insert(file.clone()) {
+                continue;
+            }
+            let shown = path.inside(&file);
+            match read_as(&file, &shown) {
+                Ok(text) => {
+                    around.read(&file, &Document::parse(text, report), report);
+                }
+                Err(error) => report.add(unreadable(Path::new(&shown), &error, None)),
+            }
+        }
+    }
 }
 
 fn rule_document(reader: &mut RuleReader<'_>, document: &Document, report: &Report) {

@@ -85,6 +85,11 @@ impl<'a> RuleReader<'a> {
         (self.rules, self.written)
     }
 
+    /// Whether every rule could be read so far.
+    pub(super) const fn is_complete(&self) -> bool {
+        !self.incomplete
+    }
+
     /// Whether no rule could be read so far.
     pub(super) fn is_empty(&self) -> bool {
         self.rules.is_empty()

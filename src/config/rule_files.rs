@@ -2,6 +2,7 @@
 //!
 //! Folders are read recursively for `*.yaml` and `*.yml` but not `*_test.yaml`, in byte order of
 //! path; what begins with a dot is passed over (a config map's `..data` holds every file twice).
+//! `*_test.yaml` and `*_test.yml` hold rule tests, and are found the same way.
 //! Deliberately absent: what stands in them.
 
 use std::{
@@ -31,6 +32,25 @@ pub(super) fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !fs::metadata(path)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
+    inside(path, MAX_DEPTH, is_rule_file)
+}
+
+/// The test files beside rules: those of a folder, or those in the folder of a file.
+pub(super) fn tests_of(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if fs::metadata(path)?.is_dir() {
+        return inside(path, MAX_DEPTH, is_test_file);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut files = inside(folder.unwrap_or(Path::new(".")), 0, is_test_file)?;
+    if folder.is_none() {
+        let bare = |file: &PathBuf| file.strip_prefix(".").unwrap_or(file).to_owned();
+        files = files.iter().map(bare).collect();
+    }
+    Ok(files)
+}
+
+/// The files in a folder and in those within it, so deep.
+fn inside(path: &Path, deepest: usize, wanted: fn(&[u8]) -> bool) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![(path.to_owned(), 0)];
     while let Some((folder, depth)) = folders.pop() {
@@ -42,9 +62,9 @@ pub(super) fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
             }
             // Links are followed, as a config map needs; the depth bounds those that go in circles.
             let is_folder = fs::metadata(&path).is_ok_and(|meta| meta.is_dir());
-            if is_folder && depth < MAX_DEPTH {
+            if is_folder && depth < deepest {
                 folders.push((path, depth + 1));
-            } else if !is_folder && is_rule_file(name) && files.len() < MAX_FILES {
+            } else if !is_folder && wanted(name) && files.len() < MAX_FILES {
                 files.push(path);
             }
         }
@@ -84,8 +104,16 @@ pub(super) fn documents(named: &[Named<'_>], report: &Report) -> Vec<Document> {
 }
 
 fn is_rule_file(name: &[u8]) -> bool {
-    let stem = name.strip_suffix(b".yaml").or_else(|| name.strip_suffix(b".yml"));
-    stem.is_some_and(|stem| !stem.is_empty() && !stem.ends_with(b"_test"))
+    stem(name).is_some_and(|stem| !stem.is_empty() && !stem.ends_with(b"_test"))
+}
+
+/// Whether a file of that name holds rule tests.
+pub(super) fn is_test_file(name: &[u8]) -> bool {
+    stem(name).is_some_and(|stem| stem.ends_with(b"_test"))
+}
+
+fn stem(name: &[u8]) -> Option<&[u8]> {
+    name.strip_suffix(b".yaml").or_else(|| name.strip_suffix(b".yml"))
 }
 
 /// Says that there are no rules at all.

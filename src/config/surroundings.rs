@@ -58,6 +58,6 @@ impl Surroundings {
 }
 
 /// The configuration in the nearest folder that holds `path`, however deep.
-fn above(path: &Path) -> Option<PathBuf> {
+pub(super) fn above(path: &Path) -> Option<PathBuf> {
     path.ancestors().skip(1).map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
 }

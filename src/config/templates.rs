@@ -113,12 +113,16 @@ impl TemplateNames {
     }
 
     fn exists(&self, name: &str, kind: &str) -> bool {
-        let has = |suffix: &str| self.files.contains(&format!("{name}{suffix}"));
-        SHIPPED.contains(&name)
-            || has(&format!(".{kind}.json.hbs"))
-            || has(&format!(".{kind}.hbs"))
-            || (kind == "webhook" && has(".json.hbs"))
-            || has(".hbs")
+        SHIPPED.contains(&name) || self.file(name, kind).is_some()
+    }
+
+    /// The folder's file that is used for a type of receiver, by its name; `None` where there is
+    /// none, and a shipped one may be used.
+    pub(super) fn file(&self, name: &str, kind: &str) -> Option<String> {
+        let webhooks = (kind == "webhook").then(|| format!("{name}.json.hbs"));
+        let first = [format!("{name}.{kind}.json.hbs"), format!("{name}.{kind}.hbs")];
+        let all = first.into_iter().chain(webhooks).chain([format!("{name}.hbs")]);
+        all.into_iter().find(|file| self.files.contains(file))
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

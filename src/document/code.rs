@@ -270,7 +270,8 @@ evaluated, such as an absent field or a division by zero, makes the clause unkno
 quotes."
 
     UnknownRule "E050" "a rule that does not exist"
-"`inhibited_by` names another rule of any rule file, by its `name`. Names are case-sensitive."
+"`inhibited_by`, and `rule` in a rule test, name a rule of any rule file by its `name`. Names are
+case-sensitive."
 
     UnknownInterval "E051" "a time interval that does not exist"
 "`mute: {during: […]}` names intervals of the configuration, by the key under `time_intervals`."
@@ -279,6 +280,21 @@ quotes."
 "The rule that `inhibited_by` names has to have incidents, that is `notify: change`, `{count: …}` or
 `{absent_for: …}`: without them it explains nothing. The fields of `equal` have to be among the `by`
 of both rules, since an incident is known by those alone."
+
+    UnknownSource "E053" "a source that does not exist"
+"`source` in a rule test names a source of the configuration, by the key under `sources`. Names are
+case-sensitive."
+
+    UnknownSilence "E054" "a silence that no event begins"
+"`end_silence` in a rule test names a silence that an event before it begins:
+
+    events:
+      - {at: 1m, silence: {name: night-work, matchers: {service: pay}, for: 2h}}
+      - {at: 5m, end_silence: night-work}"
+
+    AfterEnd "E055" "something after the end of a scenario"
+"`until` says how long a scenario of a rule test lasts. What is written for a later time would never
+happen, or never be met."
 
     UnsetVariable "E061" "an environment variable that is not set"
 "`${VAR}` needs a value; an empty one is an unset one. `${VAR:-default}` gives a default, which may be
@@ -349,7 +365,8 @@ these characters, which is rarely what was meant."
 folders; folders are read for `*.yaml` and `*.yml`, except `*_test.yaml`."
 
     NamedTwice "W006" "a name listed twice"
-"The list names the same thing twice. Once is meant, and once is what happens."
+"The list names the same thing twice. Once is meant, and once is what happens. Of two
+rule tests of one name in a file both run, and reports can't tell them apart."
 
     Contradiction "W007" "a rule that no entry can match"
 "All clauses of a match have to hold, and no entry can make them: two of them ask for what excludes each

@@ -10,6 +10,7 @@ mod planning;
 mod running;
 mod sending;
 mod standins;
+mod testing;
 
 use std::path::Path;
 

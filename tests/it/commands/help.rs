@@ -8,6 +8,7 @@ const COMMANDS: &[&[&str]] = &[
     &["demo"],
     &["simulate"],
     &["check"],
+    &["test"],
     &["fetch"],
     &["send"],
     &["render"],
