@@ -124,7 +124,13 @@ async fn staged(store: &SqliteStore, rows: u32) {
 }
 
 fn wish() -> Claim {
-    Claim { receiver: "audit".into(), limit: CLAIM_ROWS, now: Timestamp::MAX, lane: None }
+    Claim {
+        receiver: "audit".into(),
+        limit: CLAIM_ROWS,
+        now: Timestamp::MAX,
+        follow: false,
+        lane: None,
+    }
 }
 
 fn batch(from: u32, rows: u32, keys: u32) -> Batch {
@@ -197,6 +203,7 @@ fn notification(entry: &Entry, key: u32) -> NewNotification {
                 "{{\"type\":\"trigger.matched\",\"data\":{{\"entry\":{fields},\"count\":1}}}}"
             ),
         }),
+        follows: None,
     }
 }
 

@@ -147,6 +147,36 @@ words! {
     }
 }
 
+/// How a message follows an earlier one about the same incident, where the receiver knows how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follow {
+    /// It goes into the earlier one's thread.
+    Thread,
+    /// It takes the earlier one's place.
+    Update,
+}
+
+impl Reason {
+    /// Whether it tells that something is over.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Recovered | Self::Returned)
+    }
+
+    /// How a message for the reason `next` follows one for this reason, both being about one thing.
+    /// What stands for several things, such as a summary, is not followed: its place is not one
+    /// incident's to take.
+    pub const fn followed_by(self, next: Self) -> Option<Follow> {
+        use Reason::{Absent, Failing, Flapping, Reminder, Storm, Threshold};
+        let tells = matches!(self, Failing | Threshold | Absent | Flapping | Storm | Reminder);
+        match next {
+            _ if !tells => None,
+            _ if next.is_over() => Some(Follow::Update),
+            Failing | Threshold | Absent | Flapping | Storm | Reminder => Some(Follow::Thread),
+            _ => None,
+        }
+    }
+}
+
 words! {
     /// Where a notification stands.
     NotificationState {

@@ -360,6 +360,7 @@ impl Lane {
             receiver: self.settings.receiver.clone(),
             limit: wanted,
             now,
+            follow: self.notifier.follows(),
             lane: self.settings.pace.is_some().then(|| self.record_at(now)),
         };
         let store = self.world.store.clone();

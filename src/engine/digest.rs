@@ -79,6 +79,7 @@ fn notification(
             message: Some(command(receiver)),
             ..Told::default()
         },
+        follows: None,
     }
 }
 

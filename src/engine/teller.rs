@@ -140,6 +140,7 @@ impl AlarmTeller {
             held_by: None,
             payload: Some(part.payload),
             told: crate::ports::Told { message: Some(message.clone()), ..Default::default() },
+            follows: None,
         };
         parts.into_iter().enumerate().map(notification).collect()
     }

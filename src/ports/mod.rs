@@ -19,7 +19,7 @@ pub use control::{
     SilencePreview, SilenceStatus, SilenceText, SourceState, SourceStatus, Status,
 };
 pub use ingest::{Ingest, IngestError, Ingested, PushSource};
-pub use notifier::{Delivery, Earlier, Follow, Notifier};
+pub use notifier::{Delivery, Earlier, Notifier};
 pub use observer::{Event, Observer};
 pub use renderer::{Context, Part, Payload, PayloadFormat, RenderError, RenderRequest, Renderer};
 pub use source::{

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::{
-    notification::{NotificationId, Reason},
+    notification::{Follow, NotificationId, Reason},
     outcome::Outcome,
 };
 
@@ -17,6 +17,12 @@ use super::Payload;
 pub trait Notifier: Send + Sync + 'static {
     /// The type as configured: `slack`, `wecom`, `webhook`.
     fn kind(&self) -> &'static str;
+
+    /// Whether it puts a message into the thread, or in the place, of an earlier one: only then is
+    /// [`Delivery::earlier`] looked for.
+    fn follows(&self) -> bool {
+        false
+    }
 
     /// Makes one attempt and says what it came to. Never fails otherwise, never retries, never
     /// waits longer than its own timeouts. `now` is what signatures say the time is.
@@ -59,13 +65,4 @@ pub struct Earlier {
     pub captured: serde_json::Value,
     /// What is to be done.
     pub follow: Follow,
-}
-
-/// How a message follows an earlier one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Follow {
-    /// It goes into the earlier one's thread.
-    Thread,
-    /// It takes the earlier one's place.
-    Update,
 }

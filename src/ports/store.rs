@@ -302,6 +302,8 @@ pub struct NewNotification {
     pub payload: Option<Payload>,
     /// What it says besides its entries.
     pub told: Told,
+    /// The message that told the same receiver of its incident first, where it is another.
+    pub follows: Option<NotificationId>,
 }
 
 /// What a message says besides its entries, kept so that it can be rendered for another receiver.
@@ -378,6 +380,8 @@ pub struct Claim {
     pub limit: usize,
     /// The present instant.
     pub now: Timestamp,
+    /// Look for the message that each follows ([`Delivery::earlier`]).
+    pub follow: bool,
     /// The lane's record as it is once these are claimed, pace included; the store fills in
     /// nothing.
     pub lane: Option<LaneRecord>,

@@ -3,6 +3,7 @@
 //! Rules are read from files by the configuration's front door; entries, ticks, restarts and reloads
 //! go through `decide`. Time is the test's own.
 
+mod folding;
 mod holds;
 mod incidents;
 mod intervals;
@@ -10,3 +11,4 @@ mod rehearsal;
 mod restart;
 mod silences;
 mod stage;
+mod threads;

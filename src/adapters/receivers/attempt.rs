@@ -41,6 +41,9 @@ pub(super) trait Protocol: fmt::Debug + Clone + Send + Sync + 'static {
     /// The type.
     const KIND: &'static Kind;
 
+    /// Whether it makes use of [`Delivery::earlier`].
+    const FOLLOWS: bool = false;
+
     /// The secrets that are read again when the receiver refuses everything.
     fn secrets(&self) -> Vec<&Secret>;
 
@@ -136,6 +139,10 @@ struct Receiver<P> {
 impl<P: Protocol> Notifier for Receiver<P> {
     fn kind(&self) -> &'static str {
         P::KIND.name
+    }
+
+    fn follows(&self) -> bool {
+        P::FOLLOWS
     }
 
     async fn send(&self, delivery: &Delivery, now: Timestamp) -> Outcome {

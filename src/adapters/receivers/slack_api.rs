@@ -26,8 +26,11 @@ use super::{
 };
 use crate::{
     adapters::secret::Secret,
-    domain::outcome::{Class, Flag, Outcome},
-    ports::{Delivery, Earlier, Follow, PayloadFormat},
+    domain::{
+        notification::Follow,
+        outcome::{Class, Flag, Outcome},
+    },
+    ports::{Delivery, Earlier, PayloadFormat},
 };
 
 /// Incoming webhooks and apps are one type to whoever configures them.
@@ -132,6 +135,7 @@ impl fmt::Debug for SlackApiSettings {
 
 impl Protocol for SlackApiSettings {
     const KIND: &'static Kind = &KIND;
+    const FOLLOWS: bool = true;
 
     fn secrets(&self) -> Vec<&Secret> {
         vec![&self.token]
@@ -179,16 +183,22 @@ impl Protocol for SlackApiSettings {
             return self.call(wire, target, POST, &fresh, now).await.0;
         };
         let (method, message) = match place.follow {
-            Follow::Thread => (POST, place.reply(fresh.clone())),
-            Follow::Update => (UPDATE, place.update(fresh.clone())),
+            Follow::Update if fits_an_edit(&fresh) => (UPDATE, place.update(fresh.clone())),
+            Follow::Update | Follow::Thread => (POST, place.reply(fresh.clone())),
         };
-        let (outcome, error) = self.call(wire, target, method, &message, now).await;
+        let (mut outcome, error) = self.call(wire, target, method, &message, now).await;
         match error {
-            Some(error) if UNFOLLOWED.contains(&&*error) => {
+            Some(error) if is_unfollowed(&error) => {
                 let outcome = self.call(wire, target, POST, &fresh, now).await.0;
                 anew(outcome, &error)
             }
-            _ => outcome,
+            _ => {
+                // What comes next belongs where this one does.
+                if let Some(place_of_this) = &mut outcome.captured {
+                    place_of_this["thread_ts"] = json!(place.ts);
+                }
+                outcome
+            }
         }
     }
 }
@@ -204,9 +214,25 @@ const UNFOLLOWED: [&str; 7] = [
     "thread_not_found",
 ];
 
+/// Errors that say that the channel which the earlier message stands in is gone, which may be
+/// another than the one that is configured by now; a new message finds out.
+const ELSEWHERE: [&str; 4] = ["channel_not_found", "not_in_channel", "is_archived", "is_inactive"];
+
+fn is_unfollowed(error: &str) -> bool {
+    UNFOLLOWED.contains(&error) || ELSEWHERE.contains(&error)
+}
+
+/// The most characters of an edit's text. A longer message goes into the thread.
+const EDIT_CHARS: usize = 4_000;
+
+fn fits_an_edit(message: &Map<String, Value>) -> bool {
+    let text = message.get("text").and_then(Value::as_str).unwrap_or_default();
+    text.chars().count() <= EDIT_CHARS
+}
+
 /// The outcome of a new message where an earlier one was to be followed.
 fn anew(mut outcome: Outcome, error: &str) -> Outcome {
-    // `error` is one of `UNFOLLOWED`, so nothing of the far side's is repeated.
+    // `error` is one of those that are known, so nothing of the far side's is repeated.
     outcome.detail = format!(
         "{}, as a new message, since the earlier one could not be followed: {error}",
         outcome.detail
@@ -228,7 +254,8 @@ impl Place {
     /// The place that was kept; `None` where what was kept is none, and a new message is made.
     fn of(earlier: &Earlier) -> Option<Self> {
         let text = |name: &str| earlier.captured.get(name)?.as_str();
-        let (channel, ts) = (text("channel")?, text("ts")?);
+        // One in a thread stands under the first of it.
+        let (channel, ts) = (text("channel")?, text("thread_ts").or_else(|| text("ts"))?);
         let sound = is_channel_id(channel) && is_ts(ts);
         let (channel, ts) = (channel.to_owned(), ts.to_owned());
         sound.then_some(Self { channel, ts, follow: earlier.follow })

@@ -126,7 +126,13 @@ fn sample_incident(entries: &[Arc<Entry>], reason: Reason, now: Timestamp) -> Op
     );
     let since =
         entries.first().map_or(now, |entry| entry.row.time) - SignedDuration::from_secs(754);
-    let first_id = Some(NotificationId::of_event("sample", "sample", Reason::Failing, 0));
+    // A message that is the first of its incident refers to itself.
+    let first = if reason.followed_by(Reason::Recovered).is_some() && reason != Reason::Reminder {
+        NotificationId::of_event("sample", "sample", reason, now.as_millisecond())
+    } else {
+        NotificationId::of_event("sample", "sample", Reason::Failing, 0)
+    };
+    let first_id = Some(first);
     has_one.then_some(IncidentView { since, duration_s: 754, count: 3, first_id })
 }
 

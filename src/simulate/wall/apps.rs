@@ -44,8 +44,10 @@ pub(super) struct Apps {
 
 #[derive(Default)]
 struct Said {
-    /// The `ts` of Slack's messages.
-    posted: VecDeque<String>,
+    /// Slack's messages by their `ts`, and whether each is in another's thread.
+    posted: VecDeque<(String, bool)>,
+    /// What Slack's API says to the next requests, whatever they are.
+    refusals: VecDeque<&'static str>,
     count: u64,
     /// Bytes that WeCom took.
     taken: VecDeque<Bytes>,
@@ -68,19 +70,42 @@ impl Apps {
     fn place(&self, method: &str, payload: &Value, second: i64) -> Result<Place, &'static str> {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let named = |name: &str| payload.get(name).and_then(Value::as_str);
-        let known = |said: &Said, ts: &str| said.posted.iter().any(|posted| posted == ts);
+        let find = |said: &Said, ts: &str| {
+            said.posted.iter().find(|(posted, _)| posted == ts).map(|&(_, is_reply)| is_reply)
+        };
+        if let Some(error) = said.refusals.pop_front() {
+            return Err(error);
+        }
         if method == "chat.update" {
-            let ts = named("ts").filter(|ts| known(&said, ts)).ok_or("message_not_found")?;
+            let ts =
+                named("ts").filter(|ts| find(&said, ts).is_some()).ok_or("message_not_found")?;
             return Ok(Place { ts: ts.to_owned(), thread: None, edit: true });
         }
-        let thread = match named("thread_ts") {
-            Some(ts) if !known(&said, ts) => return Err("thread_not_found"),
-            thread => thread.map(str::to_owned),
+        let thread = match named("thread_ts").map(|ts| (ts, find(&said, ts))) {
+            Some((_, None)) => return Err("thread_not_found"),
+            // A thread hangs on its first message, and on none of the replies.
+            Some((_, Some(true))) => return Err("cannot_reply_to_message"),
+            Some((ts, Some(false))) => Some(ts.to_owned()),
+            None => None,
         };
         said.count += 1;
         let ts = format!("{second}.{:06}", said.count % 1_000_000);
-        remember(&mut said.posted, ts.clone());
+        remember(&mut said.posted, (ts.clone(), thread.is_some()));
         Ok(Place { ts, thread, edit: false })
+    }
+
+    /// Slack's API says this to the next request.
+    pub(super) fn refuse_once(&self, error: &'static str) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.refusals.push_back(error);
+    }
+
+    /// Forgets a message of Slack's, as when a person deletes it. False where there is none.
+    pub(super) fn delete(&self, ts: &str) -> bool {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = said.posted.len();
+        said.posted.retain(|(posted, _)| posted != ts);
+        said.posted.len() < before
     }
 
     /// Whether these bytes were taken before.

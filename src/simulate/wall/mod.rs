@@ -298,6 +298,17 @@ impl Wall {
         self.shared.record.messages()
     }
 
+    /// Has Slack's API refuse its next request with that error.
+    pub fn refuse_slack_once(&self, error: &'static str) {
+        self.shared.apps.refuse_once(error);
+    }
+
+    /// Deletes a message of Slack's by its `ts`, as a person may: nothing can follow it any more.
+    /// False where there is none.
+    pub fn delete_slack(&self, ts: &str) -> bool {
+        self.shared.apps.delete(ts)
+    }
+
     /// Shows in the page's header what the service has done so far.
     pub fn report(&self, counts: ServiceCounts) {
         self.shared.record.service(counts);

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 use triggerbell::{
-    domain::outcome::Outcome,
-    ports::{Earlier, Follow},
+    domain::{notification::Follow, outcome::Outcome},
+    ports::Earlier,
 };
 
 use super::{
@@ -173,6 +173,27 @@ async fn a_message_goes_into_the_thread_of_an_earlier_one() {
     let wanted =
         json!({"text": "still", "channel": "C9876543210", "thread_ts": "1400000000.000100"});
     assert_eq!(body(&fake), wanted);
+    // What comes next goes where this one went, and not under it.
+    let captured = outcome.captured.unwrap();
+    assert_eq!(captured["ts"], "1503435956.000247");
+    let earlier = Some(Earlier { captured, follow: Follow::Update });
+    slack.send(&Delivery { earlier, ..delivery(r#"{"text":"well"}"#) }, now()).await;
+    assert_eq!(body(&fake)["ts"], "1400000000.000100");
+}
+
+#[tokio::test]
+async fn an_edit_that_is_longer_than_slack_takes_goes_into_the_thread() {
+    let fake = Fake::new(answer(200, &[], TAKEN)).await;
+    let slack = fixture("slack_api").open(&fake.base());
+    for (length, line) in [(4_000, "chat.update"), (4_001, "chat.postMessage")] {
+        let payload = json!({ "text": "好".repeat(length) }).to_string();
+        let outcome = slack.send(&follows(Follow::Update, &payload), now()).await;
+        assert_outcome(&outcome, Class::Delivered, &[], line);
+        let seen = fake.seen().pop().unwrap();
+        assert_eq!(seen.line(), format!("POST /{line} HTTP/1.1"));
+        let thread = (length > 4_000).then_some("1400000000.000100");
+        assert_eq!(body(&fake)["thread_ts"].as_str(), thread);
+    }
 }
 
 #[tokio::test]
@@ -206,7 +227,10 @@ async fn what_can_not_be_followed_any_more_makes_a_new_message() {
     let updates = updates.into_iter().chain(["block_mismatch"]).map(|it| (Follow::Update, it));
     let threads = ["cannot_reply_to_message", "restricted_action_thread_locked"];
     let threads = threads.into_iter().chain(["thread_not_found"]).map(|it| (Follow::Thread, it));
-    for (follow, error) in updates.chain(threads) {
+    // The channel of then is gone, which need not be the one that is configured now.
+    let gone = ["channel_not_found", "not_in_channel", "is_archived", "is_inactive"];
+    let gone = gone.into_iter().map(|it| (Follow::Update, it));
+    for (follow, error) in updates.chain(threads).chain(gone) {
         let (outcome, seen) = unfollowed(follow, error, answer(200, &[], TAKEN)).await;
         assert_outcome(&outcome, Class::Delivered, &[Flag::Degraded], error);
         assert!(outcome.detail.contains(error), "{}", outcome.detail);

@@ -209,7 +209,8 @@ async fn a_lane_lasts_and_is_kept_with_the_claim_or_the_settlement() {
         sends: vec![at(seconds)],
         ..LaneRecord::default()
     };
-    let claim = |now| Claim { receiver: "ops".into(), limit: 9, now, lane: Some(lane(1)) };
+    let claim =
+        |now| Claim { receiver: "ops".into(), limit: 9, now, follow: false, lane: Some(lane(1)) };
     home.claim(claim(at(0))).await.unwrap();
     assert_eq!(home.lanes().await.unwrap(), [], "nothing was claimed");
     let claimed = home.claim(claim(at(9))).await.unwrap();

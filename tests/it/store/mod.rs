@@ -3,6 +3,7 @@
 mod asking;
 mod delivering;
 mod folding;
+mod following;
 mod model;
 mod opening;
 mod taking_in;
@@ -153,6 +154,7 @@ fn about(n: u32, receiver: &str, key: &str) -> NewNotification {
         created_at: at(n.into()),
         held_by: None,
         payload: Some(Payload { format: PayloadFormat::Json, body: format!("{{\"n\": {n}}}") }),
+        follows: None,
     }
 }
 
@@ -189,7 +191,7 @@ fn settlement(delivery: &Delivery, becomes: SettleAs, now: Timestamp) -> Settlem
 }
 
 fn wish(receiver: &str, limit: usize, now: Timestamp) -> Claim {
-    Claim { receiver: receiver.into(), limit, now, lane: None }
+    Claim { receiver: receiver.into(), limit, now, follow: true, lane: None }
 }
 
 fn failed_until(at: Timestamp) -> SettleAs {

@@ -6,4 +6,5 @@ pub(crate) mod memory;
 pub(crate) mod outbox;
 pub(crate) mod process;
 pub(crate) mod receiver;
+pub(crate) mod running;
 pub(crate) mod stand;

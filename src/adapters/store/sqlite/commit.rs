@@ -123,8 +123,8 @@ pub(super) fn put_notifications(
     let Writing { conn, names, buffer, .. } = writing;
     let mut put_message = conn.prepare_cached(
         "INSERT INTO messages (id, entry, source, reason, severity, count, held_by, key, entries,
-         key_json, format, payload, told)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (id) DO NOTHING",
+         key_json, format, payload, told, follows)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT (id) DO NOTHING",
     )?;
     let mut put_row = conn.prepare_cached(
         "INSERT INTO outbox (seq, receiver, rule, key, state, live, created_at, due_at, ended_at,
@@ -155,6 +155,7 @@ pub(super) fn put_notifications(
             (new.told != crate::ports::Told::default())
                 .then(|| serde_json::to_string(&new.told))
                 .transpose()?,
+            new.follows.map(|id| id.0),
         ])?;
         if put == 0 {
             continue;

@@ -25,6 +25,7 @@ mod commit;
 mod cursors;
 mod error;
 mod fold;
+mod follow;
 mod hand_over;
 mod line;
 mod names;

@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_digests.sql"),
     include_str!("../migrations/0003_fallback.sql"),
+    include_str!("../migrations/0004_threads.sql"),
 ];
 
 /// How long a statement waits for a lock that somebody's shell or backup holds.

@@ -22,6 +22,7 @@ use super::{
     Writing,
     code::{Code, Coded, Utf8, instant, instant_or_none, json_into, ms, ms_not_before},
     error::{Failure, Outcome},
+    follow::{self, Follower},
     line,
     names::find_name,
 };
@@ -32,7 +33,7 @@ const ORPHAN_ROWS: i64 = 5_000;
 /// Rows that are due, from the index of those alone.
 pub(super) const DUE: &str =
     "SELECT o.seq, o.attempts, o.failures, o.plain, o.created_at, m.id, m.key, m.reason,
-    m.format, m.payload
+    m.format, m.payload, m.follows
     FROM outbox o JOIN messages m ON m.seq = o.seq
     WHERE o.receiver = ?1 AND o.state = 0 AND o.due_at IS NOT NULL AND o.due_at <= ?2
     ORDER BY o.due_at, o.seq LIMIT ?3";
@@ -97,18 +98,24 @@ fn due(conn: &Connection, receiver: i64, claim: &Claim) -> Outcome<Vec<Delivery>
     let mut rows = find.query(params![receiver, ms(claim.now), claim.limit as i64])?;
     let mut deliveries = Vec::new();
     while let Some(row) = rows.next()? {
+        let (seq, key, reason) = (row.get(0)?, row.get(6)?, row.get::<_, Code<_>>(7)?.0);
+        let first: Option<[u8; 16]> = row.get(10)?;
+        let earlier = match first.filter(|_| claim.follow) {
+            Some(first) => follow::earlier(conn, &Follower { seq, receiver, key, reason, first })?,
+            None => None,
+        };
         deliveries.push(Delivery {
-            seq: row.get(0)?,
+            seq,
             attempt: row.get::<_, u32>(1)? + 1,
             failures: row.get(2)?,
             plain: row.get(3)?,
             created_at: instant(row.get(4)?)?,
             id: NotificationId(row.get(5)?),
             receiver: claim.receiver.clone(),
-            key: row.get(6)?,
-            reason: row.get::<_, Code<_>>(7)?.0,
+            key,
+            reason,
             payload: Payload { format: row.get::<_, Code<_>>(8)?.0, body: row.get(9)? },
-            earlier: None,
+            earlier,
         });
     }
     Ok(deliveries)

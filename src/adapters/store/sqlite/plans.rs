@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{cursors, hand_over, line, open, outbox, query};
+use super::{cursors, follow, hand_over, line, open, outbox, query};
 
 fn plan(conn: &Connection, sql: &str) -> String {
     let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -51,6 +51,10 @@ fn deliveries_read_the_partial_indexes_alone() {
         let dead = "INDEX outbox_dead (receiver=? AND rowid>?)";
         assert_plan(conn, outbox::DEAD, &[dead]);
         assert_plan(conn, outbox::ORPHANS, &["INDEX outbox_live (receiver=?)"]);
+        let later = "INDEX messages_follows (follows=? AND rowid<?)";
+        let attempts = "SEARCH a USING PRIMARY KEY (message=?)";
+        assert_plan(conn, follow::LATER, &[later, attempts]);
+        assert_plan(conn, follow::FIRST, &["INDEX messages_id (id=?", attempts]);
     });
 }
 
@@ -73,5 +77,5 @@ fn a_file_that_was_migrated_once_is_not_migrated_again() {
         let opened = open::open_writer(path, None).unwrap();
         opened.conn.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap()
     };
-    assert_eq!((version(&path), version(&path)), (3, 3));
+    assert_eq!((version(&path), version(&path)), (4, 4));
 }
