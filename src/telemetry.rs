@@ -37,6 +37,7 @@ pub struct Metrics {
     queued: Family<ReceiverLabels, Counter>,
     held: Family<HeldLabels, Counter>,
     folded: Family<ReceiverLabels, Counter>,
+    fell_back: Family<ReceiverLabels, Counter>,
     render_failures: Family<ReceiverLabels, Counter>,
     attempts: Family<AttemptLabels, Counter>,
     attempt_seconds: Family<ReceiverLabels, Histogram, Seconds>,
@@ -132,6 +133,7 @@ impl Metrics {
             queued: Family::default(),
             held: Family::default(),
             folded: Family::default(),
+            fell_back: Family::default(),
             render_failures: Family::default(),
             attempts: Family::default(),
             attempt_seconds: Family::new_with_constructor(Seconds),
@@ -207,6 +209,11 @@ impl Metrics {
             "notifications_folded",
             "Notifications folded into digests",
             self.folded.clone(),
+        );
+        registry.register(
+            "notifications_fallback",
+            "Notifications that a receiver's fallback took over",
+            self.fell_back.clone(),
         );
         registry.register(
             "render_failures",
@@ -316,6 +323,9 @@ impl Observer for Metrics {
             Event::Folded { receiver, count } => {
                 let labels = ReceiverLabels { receiver: receiver.to_owned() };
                 self.folded.get_or_create(&labels).inc_by(count);
+            }
+            Event::FellBack { receiver: name, count } => {
+                self.fell_back.get_or_create(&receiver(name)).inc_by(count);
             }
             Event::Held { by, count } => {
                 self.held.get_or_create(&HeldLabels { by: by.to_owned() }).inc_by(count);

@@ -35,6 +35,7 @@ use crate::{
         decider::{Decider, DeciderWorld, Deciding, Policy},
         delivery::{Lane, LaneSettings, LaneWorld},
         digest::Digests,
+        fallback::Fallback,
         intake::{DiscoverSettings, Inbox, InboxLoop, Intake, IntakeSettings, IntakeWorld},
         teller::AlarmTeller,
         upkeep::{RetentionSettings, Upkeep},
@@ -184,6 +185,7 @@ impl App {
             let record = records.remove(&receiver.name);
             Lane::new(settings, notifier, lane_world.clone(), boards.lane(&receiver.name), record)
                 .folding(digests(receiver, &decider))
+                .falling_back(fallback(receiver, &decider))
         };
         let lanes: Vec<_> = config.receivers.iter().zip(notifiers).map(lane).collect();
 
@@ -336,6 +338,12 @@ fn digests(receiver: &config::Receiver, decider: &Decider) -> Option<Digests> {
     let decider = decider.clone();
     let renderer = move || decider.policy().renderer.clone();
     Some(Digests { pressure: Pressure { pace, after }, renderer: Arc::new(renderer) })
+}
+
+/// Who takes over from a receiver.
+fn fallback(receiver: &config::Receiver, decider: &Decider) -> Option<Fallback> {
+    let (to, decider) = (receiver.fallback.clone()?, decider.clone());
+    Some(Fallback { to, policy: Arc::new(move || decider.policy()) })
 }
 
 fn say_released(claims: u64, orphans: u64) {

@@ -451,17 +451,20 @@ fn receivers(
         return (Vec::new(), Names::new(BTreeMap::new(), false));
     };
     let mut names = BTreeMap::new();
-    let mut receivers = Vec::new();
+    let (mut receivers, mut fallbacks) = (Vec::new(), Vec::new());
     for (entry, value) in entries {
         let read = receiver::receiver(entry, value, folder);
         let template = read.template.and_then(|value| Some((value, value.scalar()?)));
         if let (Some(kind), Some((value, name))) = (read.kind, template) {
             templates.check(value, &name.text, kind);
         }
+        fallbacks.extend(read.fallback.map(|value| (read.name.clone(), value)));
         names.insert(read.name, read.kind);
         receivers.extend(read.receiver);
     }
-    (receivers, Names::new(names, value.is_complete()))
+    let names = Names::new(names, value.is_complete());
+    receiver::fallbacks(&fallbacks, &names, &mut receivers);
+    (receivers, names)
 }
 
 fn rules(

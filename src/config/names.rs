@@ -53,7 +53,8 @@ impl Names {
         }
     }
 
-    fn receiver(&self, value: Value<'_>) -> Option<Arc<str>> {
+    /// Reads one name. An unknown one is reported.
+    pub(super) fn receiver(&self, value: Value<'_>) -> Option<Arc<str>> {
         let name = value.text_as("the name of a receiver")?;
         if let Some((known, _)) = self.receivers.get_key_value(name) {
             return Some(Arc::clone(known));

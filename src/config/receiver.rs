@@ -3,10 +3,16 @@
 //! What a type's values mean is for the adapter's settings to say; here its keys are read, and what
 //! the adapter refuses is put where it is written. Deliberately absent: sending.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     chat,
+    names::Names,
     network::http,
     values::{pace, seconds},
     webhook::{self, webhook},
@@ -33,6 +39,8 @@ pub struct Receiver {
     pub digest_after: Option<Duration>,
     /// The template, where one is named.
     pub template: Option<Arc<str>>,
+    /// The receiver that takes over what this one's closed lane holds.
+    pub fallback: Option<Arc<str>>,
     /// Sends that run side by side, at least 1.
     pub concurrency: usize,
     /// What a webhook asks for of its messages' form; nothing for other types.
@@ -65,13 +73,15 @@ pub(super) struct ReadReceiver<'a> {
     pub(super) receiver: Option<Receiver>,
     /// The value of `template`, for the check that it exists.
     pub(super) template: Option<Value<'a>>,
+    /// The value of `fallback`, to be read once all names are known.
+    pub(super) fallback: Option<Value<'a>>,
 }
 
 /// Reads one entry of `receivers`.
 pub(super) fn receiver<'a>(entry: &Entry, value: Value<'a>, folder: &Path) -> ReadReceiver<'a> {
     let name: Arc<str> = Arc::clone(&entry.key.text);
     let Some(mut map) = value.map() else {
-        return ReadReceiver { name, kind: None, receiver: None, template: None };
+        return ReadReceiver { name, kind: None, receiver: None, template: None, fallback: None };
     };
     let kinds: Vec<&'static str> = receivers::KINDS.iter().map(|kind| kind.name).collect();
     let kind = one_type(&mut map, &kinds, "receiver").and_then(receivers::kind);
@@ -82,7 +92,7 @@ pub(super) fn receiver<'a>(entry: &Entry, value: Value<'a>, folder: &Path) -> Re
     let template_name = template.and_then(|value| value.name());
     let concurrency = map.get("concurrency").and_then(|value| value.number(1..=256));
     let http = http(&mut map, folder);
-    map.not_yet("fallback");
+    let fallback = map.get("fallback");
     let digest = map.get("digest").and_then(|value| value.one_of(&[("on", true), ("off", false)]));
     let digest_after =
         map.get("digest_after").and_then(|value| value.duration(seconds(10)..=seconds(3600)));
@@ -96,6 +106,7 @@ pub(super) fn receiver<'a>(entry: &Entry, value: Value<'a>, folder: &Path) -> Re
                 .unwrap_or(kind.digest)
                 .then(|| digest_after.unwrap_or(DIGEST_AFTER)),
             template: template_name.map(Into::into),
+            fallback: None,
             concurrency: concurrency.unwrap_or(match kind.default_pace {
                 Some(_) => CHAT_CONCURRENCY,
                 None => WEBHOOK_CONCURRENCY,
@@ -104,7 +115,42 @@ pub(super) fn receiver<'a>(entry: &Entry, value: Value<'a>, folder: &Path) -> Re
             wecom,
             http: HttpSettings { client: http, guard },
         });
-    ReadReceiver { name, kind: kind.map(|kind| kind.name), receiver, template }
+    ReadReceiver { name, kind: kind.map(|kind| kind.name), receiver, template, fallback }
+}
+
+/// Reads who takes over from whom, once all receivers are known by name. Each circle is reported once,
+/// where its first receiver names the next.
+pub(super) fn fallbacks(
+    written: &[(Arc<str>, Value<'_>)],
+    names: &Names,
+    receivers: &mut [Receiver],
+) {
+    let read =
+        |(name, value): &(Arc<str>, Value<'_>)| Some((name.clone(), names.receiver(*value)?));
+    let to: BTreeMap<Arc<str>, Arc<str>> = written.iter().filter_map(read).collect();
+    let mut told = BTreeSet::new();
+    for (name, value) in written {
+        let path: Vec<_> = std::iter::successors(to.get(name), |at| to.get(&***at))
+            .take(to.len())
+            .take_while(|at| *at != name)
+            .collect();
+        let circle = path.last().map_or(to.get(name), |last| to.get(&***last)) == Some(name);
+        if !circle || told.contains(name) {
+            continue;
+        }
+        told.extend(path.iter().map(|at| Arc::clone(at)));
+        let message = if path.is_empty() {
+            format!("`{name}` is its own fallback")
+        } else {
+            let path: String = path.iter().map(|at| format!("`{at}` → ")).collect();
+            format!("the fallback of `{name}` leads back to it: `{name}` → {path}`{name}`")
+        };
+        let help = "name a receiver that does not lead back, or leave it out";
+        value.add(value.problem(Code::FallbackCircle, message).help(help));
+    }
+    for receiver in receivers {
+        receiver.fallback = to.get(&receiver.name).cloned();
+    }
 }
 
 /// The one key of a map that names a type; what else is there is reported.

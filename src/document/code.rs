@@ -336,6 +336,10 @@ says why."
 "The template can't be compiled, or names something that messages do not have. Line and column are
 those of the template's own file."
 
+    FallbackCircle "E074" "a fallback that leads back"
+"`fallback` names the receiver that takes over while this one refuses everything. It can't be the receiver
+itself, nor one whose own fallback leads back to it."
+
     GlobAsRegex "W001" "a glob where a regular expression is read"
 "`tag` reads a bare value as a regular expression, in which `*` repeats the letter before it: `test*`
 matches `tes` and `testtt`, but not `test-1`. Write `test.*`, or say that a glob is meant:

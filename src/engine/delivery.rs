@@ -26,10 +26,10 @@ use crate::{
         pace::{Pace, PaceLog},
         retry::{JITTER_SHARE, NextStep, RETRY_AFTER_CAP, next_step},
     },
-    engine::{alarm::Alarms, board::LaneBoard, digest::Digests, wake::Wakes},
+    engine::{alarm::Alarms, board::LaneBoard, digest::Digests, fallback::Fallback, wake::Wakes},
     ports::{
-        AlarmKind, Claim, Clock, ClosedLane, Delivery, Event, Folding, LaneRecord, Notifier,
-        Observer, SettleAs, Settlement, Store, StoreError,
+        AlarmKind, Claim, Clock, ClosedLane, Delivery, Event, Folding, HandedOver, LaneRecord,
+        Notifier, Observer, SettleAs, Settlement, Store, StoreError,
     },
 };
 
@@ -128,6 +128,11 @@ pub struct Lane {
     digests: Option<Digests>,
     /// A digest is gathered: nothing is claimed before this.
     gather_until: Option<Timestamp>,
+    /// Who takes over what waits while the lane is closed.
+    fallback: Option<Fallback>,
+    /// Something may wait that the fallback is to take over.
+    to_hand_over: bool,
+    handing_over: bool,
 }
 
 /// A piece of work that ended.
@@ -135,6 +140,7 @@ enum Done {
     Claimed { wanted: usize, folding: Folding, result: Result<Vec<Delivery>, StoreError> },
     NextDue(Result<Option<Timestamp>, StoreError>),
     Sent(Box<Attempt>),
+    HandedOver(Result<HandedOver, StoreError>),
     Settled { batch: Arc<[Settlement]>, kept_record: bool, result: Result<(), StoreError> },
 }
 
@@ -185,12 +191,12 @@ impl Lane {
             wrote_at: None,
             digests: None,
             gather_until: None,
+            fallback: None,
+            to_hand_over: true,
+            handing_over: false,
         };
         // Whoever started it may have changed what the lane was closed for.
         lane.probe_within(PROBE_MIN);
-        if let Some(closed) = &lane.record.closed {
-            lane.raise_closed(&closed.detail, closed.since);
-        }
         lane.show();
         lane
     }
@@ -201,9 +207,18 @@ impl Lane {
         Self { digests, ..self }
     }
 
+    /// The same, with somebody who takes over what waits while the lane is closed.
+    #[must_use]
+    pub fn falling_back(self, fallback: Option<Fallback>) -> Self {
+        Self { fallback, ..self }
+    }
+
     /// Delivers until cancelled; then lets sends in flight settle for a bounded time.
     pub async fn run(mut self, cancel: CancellationToken) {
         let bell = self.world.wakes.bell(&self.settings.receiver);
+        if let Some(closed) = &self.record.closed {
+            self.raise_closed(&closed.detail, closed.since);
+        }
         while !cancel.is_cancelled() {
             // Subscribed before the store is asked, so that a commit in between is not missed.
             let woken = bell.notified();
@@ -214,6 +229,7 @@ impl Lane {
                 Some(done) = self.work.next() => self.absorb(done),
                 () = woken => {
                     self.rung = true;
+                    self.to_hand_over = true;
                     self.look_at = Some(Timestamp::MIN);
                     if bell.take_urgent() {
                         self.probe_within(Duration::ZERO);
@@ -236,6 +252,7 @@ impl Lane {
             let Some(delivery) = self.ready.pop_front() else { break };
             self.start_send(delivery, now);
         }
+        self.hand_over(now);
         let mut until = self.wait_until(now);
         let gather = self.gathers();
         if gather.is_none() {
@@ -262,6 +279,51 @@ impl Lane {
         }
         let gather = gather.unwrap_or(Duration::MAX);
         Duration::try_from(until.duration_since(now)).unwrap_or_default().min(gather)
+    }
+
+    /// Has the fallback take over what waits, where the lane is closed and no probe is due: then one
+    /// row is left to be the probe, and goes, too, if that fails. What is in hand is kept first.
+    fn hand_over(&mut self, now: Timestamp) {
+        let Some(fallback) = &self.fallback else { return };
+        let in_hand = self.ready.len() + self.unsettled.len() + self.settling > 0;
+        let closed = self.record.closed.is_some() && self.is_shut(now);
+        if !closed || !self.to_hand_over || in_hand || self.claiming || self.handing_over {
+            return;
+        }
+        (self.to_hand_over, self.handing_over) = (false, true);
+        let (store, wish) = (self.world.store.clone(), fallback.wish(&self.settings.receiver, now));
+        let failed = self.store_failing;
+        let hand_over = async move {
+            if failed {
+                tokio::time::sleep(STORE_BACKOFF).await;
+            }
+            Done::HandedOver(store.hand_over(wish).await)
+        };
+        self.work.push(hand_over.boxed());
+    }
+
+    fn absorb_hand_over(&mut self, result: Result<HandedOver, StoreError>) {
+        self.handing_over = false;
+        match (result, &self.fallback) {
+            (Ok(HandedOver { count, more }), Some(fallback)) => {
+                self.to_hand_over |= more;
+                if count > 0 {
+                    let receiver = &*self.settings.receiver;
+                    self.world.wakes.wake(&fallback.to);
+                    self.world.observer.observe(Event::FellBack { receiver, count });
+                    info!(
+                        receiver.name = receiver, fallback.name = %fallback.to, count,
+                        "the fallback took over what waited for a receiver that takes nothing"
+                    );
+                }
+                self.store_works();
+            }
+            (Ok(_), None) => {}
+            (Err(error), _) => {
+                self.to_hand_over = true;
+                self.store_failed("hand over what waits", &error);
+            }
+        }
     }
 
     /// How much longer a busy lane gathers since it last wrote; `None` when it is to write now.
@@ -453,6 +515,7 @@ impl Lane {
                 }
             }
             Done::Sent(attempt) => self.absorb_attempt(*attempt),
+            Done::HandedOver(result) => self.absorb_hand_over(result),
             Done::Settled { batch, kept_record, result } => {
                 self.absorb_settle(&batch, kept_record, result);
             }
@@ -596,10 +659,12 @@ impl Lane {
     }
 
     fn raise_closed(&self, detail: &str, since: Timestamp) {
-        let message = format!(
-            "{} refuses everything: {detail}; its messages wait and are tried again by themselves",
-            self.settings.receiver
-        );
+        let meanwhile = match &self.fallback {
+            None => "its messages wait and are tried again by themselves".to_owned(),
+            Some(fallback) => format!("its messages go to {} meanwhile", fallback.to),
+        };
+        let receiver = &self.settings.receiver;
+        let message = format!("{receiver} refuses everything: {detail}; {meanwhile}");
         self.world.alarms.raise(AlarmKind::LaneClosed, &self.settings.receiver, &message, since);
     }
 
@@ -659,6 +724,7 @@ impl Lane {
         match result {
             Ok(()) => {
                 self.store_works();
+                self.to_hand_over = true;
                 // What ended may have let the next of its key come forward; a claim that went along
                 // has seen it.
                 if !self.claims_along && self.look_at.is_none_or(|at| at > self.world.clock.now()) {
@@ -704,7 +770,7 @@ impl Lane {
             if !self.unsettled.is_empty() && self.settling == 0 {
                 self.start_settle(Duration::ZERO);
             }
-            if self.sending == 0 && self.settling == 0 && !self.claiming {
+            if self.sending == 0 && self.settling == 0 && !self.claiming && !self.handing_over {
                 break;
             }
             match tokio::time::timeout_at(deadline, self.work.next()).await {

@@ -9,6 +9,7 @@ pub mod cursor;
 pub mod decider;
 pub mod delivery;
 pub mod digest;
+pub mod fallback;
 pub mod intake;
 pub mod teller;
 pub mod upkeep;

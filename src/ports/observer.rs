@@ -35,6 +35,8 @@ pub enum Event<'a> {
     Held { by: &'a str, count: u64 },
     /// Waiting notifications were folded into a digest.
     Folded { receiver: &'a str, count: u64 },
+    /// Waiting notifications were handed over to a receiver's fallback.
+    FellBack { receiver: &'a str, count: u64 },
     /// A template failed and the plain message went instead.
     RenderFailed { receiver: &'a str },
     /// An attempt was made.

@@ -18,14 +18,17 @@ use triggerbell::{
         outcome::{Class, Flag, Outcome, Scope},
         pace::Pace,
         retry::SCHEDULE,
+        rule::RuleSet,
     },
     engine::{
         alarm::Alarms,
         board::LaneBoards,
+        decider::Policy,
         delivery::{Lane, LaneSettings, LaneWorld},
+        fallback::Fallback,
         wake::Wakes,
     },
-    ports::{AlarmKind, Clock, Delivery, Notifier},
+    ports::{AlarmKind, Clock, Delivery, Notifier, Part, RenderError, RenderRequest, Renderer},
     telemetry::Metrics,
 };
 
@@ -127,6 +130,15 @@ impl Scene {
         outbox: &Outbox,
         script: impl Fn(&Delivery, usize) -> Answer + Send + Sync + 'static,
     ) -> Self {
+        Self::falling_back(setting, outbox, None, script)
+    }
+
+    fn falling_back(
+        setting: &Setting,
+        outbox: &Outbox,
+        fallback: Option<Fallback>,
+        script: impl Fn(&Delivery, usize) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let start: Timestamp = "2026-03-02T01:00:00Z".parse().unwrap();
         let clock = TokioClock::starting_at(start);
         let receiver = Arc::new(Receiver {
@@ -155,7 +167,7 @@ impl Scene {
         let record = outbox.lane("ops");
         let lane = Lane::new(settings, receiver.clone(), world.clone(), boards.lane(&name), record);
         let cancel = CancellationToken::new();
-        let lane = tokio::spawn(lane.run(cancel.clone()));
+        let lane = tokio::spawn(lane.falling_back(fallback).run(cancel.clone()));
         Self { clock, start, outbox: outbox.clone(), receiver, world, boards, cancel, lane }
     }
 
@@ -507,4 +519,81 @@ async fn stopping_lets_sends_in_flight_settle_and_gives_the_rest_back() {
     assert_eq!(outbox.count(NotificationState::Pending), 46);
     assert_eq!(outbox.count(NotificationState::Sending), 0);
     assert!((4..50).all(|seq| outbox.row(seq).attempts == 0), "an attempt not made is not counted");
+}
+
+/// The outbox in memory has no texts to make anew.
+struct NoTexts;
+
+impl Renderer for NoTexts {
+    fn render(&self, _: &RenderRequest<'_>) -> Result<Vec<Part>, RenderError> {
+        unreachable!("the outbox in memory asks for no text")
+    }
+
+    fn plain(&self, _: &RenderRequest<'_>, _: &str) -> Part {
+        unreachable!("the outbox in memory asks for no text")
+    }
+}
+
+fn to_dev() -> Option<Fallback> {
+    let policy = Arc::new(Policy::new(RuleSet::default(), Arc::new(NoTexts)));
+    Some(Fallback { to: "dev".into(), policy: Arc::new(move || policy.clone()) })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_lane_hands_over_all_it_holds_and_what_comes_probes_it_in_time() {
+    let mended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let now_well = mended.clone();
+    let scene = Scene::falling_back(&PLAIN, &Outbox::default(), to_dev(), move |_, _| {
+        Answer::Says(if now_well.load(Ordering::SeqCst) { ok() } else { gone() })
+    });
+    let for_dev = || {
+        let rows = (0..).map_while(|seq| scene.outbox.try_row(seq));
+        rows.filter(|row| &*row.receiver == "dev").map(|row| row.seq).collect::<Vec<_>>()
+    };
+    for key in 0..10 {
+        scene.push(key);
+    }
+    scene.pass(Duration::from_secs(1)).await;
+    assert_eq!(for_dev(), (0..10).collect::<Vec<_>>(), "those that met it closed, too");
+    assert_eq!(scene.alarms(), [AlarmKind::LaneClosed]);
+    let tried = scene.sent().len();
+    scene.push(10);
+    scene.pass(Duration::from_secs(1)).await;
+    assert_eq!((for_dev().len(), scene.sent().len()), (11, tried), "no probe is due");
+
+    // The first of what comes then is the probe; it goes over once that failed.
+    scene.pass(MINUTE).await;
+    assert_eq!(scene.sent().len(), tried, "nothing is there to probe with");
+    scene.push(11);
+    scene.push(12);
+    scene.pass(Duration::from_secs(1)).await;
+    assert_eq!(scene.sent()[tried..], [11]);
+    assert_eq!(for_dev().len(), 13);
+
+    mended.store(true, Ordering::SeqCst);
+    scene.pass(2 * MINUTE).await;
+    for key in 13..16 {
+        scene.push(key);
+    }
+    scene.pass(Duration::from_secs(1)).await;
+    assert_eq!(scene.sent()[tried + 1..], [13, 14, 15], "it takes messages again");
+    assert_eq!((for_dev().len(), scene.alarms()), (13, vec![]));
+    scene.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_delays_the_handing_over_and_no_more() {
+    let outbox = Outbox::default();
+    let scene = Scene::falling_back(&PLAIN, &outbox, to_dev(), |_, _| Answer::Says(gone()));
+    scene.push(0);
+    scene.pass(Duration::from_secs(1)).await;
+    assert_eq!(&*outbox.row(0).receiver, "dev");
+    outbox.fail(true);
+    scene.push(1);
+    scene.pass(Duration::from_secs(10)).await;
+    assert_eq!(&*outbox.row(1).receiver, "ops");
+    outbox.fail(false);
+    scene.pass(Duration::from_secs(3)).await;
+    assert_eq!(&*outbox.row(1).receiver, "dev");
+    scene.stop().await;
 }

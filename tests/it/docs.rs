@@ -230,6 +230,7 @@ fn all_metrics() -> String {
         Event::Queued { receiver, count: 1 },
         Event::Held { by: "shadow", count: 1 },
         Event::Folded { receiver: "ops", count: 1 },
+        Event::FellBack { receiver: "ops", count: 1 },
         Event::RenderFailed { receiver },
         Event::Attempt { receiver, class: "retry", took },
         Event::Delivered { receiver, after: took },

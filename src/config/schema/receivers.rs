@@ -37,6 +37,7 @@ fn common() -> Vec<Key> {
         key("pace", "The most messages in any window", CONFIG.of("[0-9]+ */ *[0-9]*[smhdw]"))
             .example("20/1m"),
         key("template", "The template of rules that name none", text()).default("default"),
+        key("fallback", "The receiver that takes over what a closed lane holds", text()),
         key("concurrency", "Sends side by side", CONFIG.whole(1, 256)),
         key("digest", "Whether waiting messages fold into one", CONFIG.word(["on", "off"])),
         key("digest_after", "How long pace may let them wait before they fold", CONFIG.duration())

@@ -74,7 +74,7 @@ impl Policy {
         Self { matchers, ..self }
     }
 
-    fn rule(&self, name: &str) -> Option<&Rule> {
+    pub(super) fn rule(&self, name: &str) -> Option<&Rule> {
         self.by_name.get(name).map(|&index| &self.rules.rules()[index])
     }
 }

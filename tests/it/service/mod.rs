@@ -2,6 +2,7 @@
 
 mod chats;
 mod discovered;
+mod fallback;
 mod flood;
 mod killed;
 mod pushed;

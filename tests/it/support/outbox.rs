@@ -15,10 +15,10 @@ use triggerbell::{
         outcome::OutcomeRecord,
     },
     ports::{
-        AttemptView, Batch, Claim, Cursor, Delivery, EntryQuery, EntryView, Known, LaneRecord,
-        List, NotificationQuery, NotificationView, OutboxCount, Payload, PayloadFormat,
-        RejectedView, RepoKey, Retention, RetriedDead, RetryDead, RuleCount, SettleAs, Settlement,
-        Store, StoreError, StoreErrorKind,
+        AttemptView, Batch, Claim, Cursor, Delivery, EntryQuery, EntryView, HandOver, HandedOver,
+        Known, LaneRecord, List, NotificationQuery, NotificationView, OutboxCount, Payload,
+        PayloadFormat, RejectedView, RepoKey, Retention, RetriedDead, RetryDead, RuleCount,
+        SettleAs, Settlement, Store, StoreError, StoreErrorKind,
     },
 };
 
@@ -34,6 +34,7 @@ pub(crate) struct Row {
     pub(crate) plain: bool,
     pub(crate) due_at: Timestamp,
     pub(crate) outcomes: Vec<OutcomeRecord>,
+    pub(crate) taken_over: bool,
 }
 
 /// The outbox. Clones share it.
@@ -66,12 +67,17 @@ impl Outbox {
             plain: false,
             due_at: at,
             outcomes: Vec::new(),
+            taken_over: false,
         });
         seq
     }
 
     pub(crate) fn row(&self, seq: i64) -> Row {
         self.0.lock().unwrap().rows[usize::try_from(seq).unwrap()].clone()
+    }
+
+    pub(crate) fn try_row(&self, seq: i64) -> Option<Row> {
+        self.0.lock().unwrap().rows.get(usize::try_from(seq).unwrap()).cloned()
     }
 
     pub(crate) fn count(&self, state: NotificationState) -> usize {
@@ -145,6 +151,22 @@ impl Store for Outbox {
             }
         });
         Ok(claimed.collect())
+    }
+
+    async fn hand_over(&self, wish: HandOver) -> Result<HandedOver, StoreError> {
+        let mut inner = self.0.lock().unwrap();
+        if inner.failing {
+            return Err(broken());
+        }
+        let waits = |row: &&mut Row| {
+            row.receiver == wish.from && row.state == NotificationState::Pending && !row.taken_over
+        };
+        let mut count = 0;
+        for row in inner.rows.iter_mut().filter(waits).take(wish.limit) {
+            (row.receiver, row.taken_over) = (wish.to.clone(), true);
+            count += 1;
+        }
+        Ok(HandedOver { count, more: count == wish.limit as u64 })
     }
 
     async fn next_due(&self, receiver: &str) -> Result<Option<Timestamp>, StoreError> {
