@@ -128,6 +128,7 @@ fn wish() -> Claim {
         receiver: "audit".into(),
         limit: CLAIM_ROWS,
         now: Timestamp::MAX,
+        fit_waits: false,
         follow: false,
         lane: None,
     }

@@ -27,6 +27,14 @@ pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(3600);
 /// The most that jitter adds to a wait, as a share of it. Jitter only ever lengthens.
 pub const JITTER_SHARE: f64 = 0.1;
 
+/// The longest that a message can have been meant to wait after `failures` attempts that count
+/// against the schedule: the schedule's wait or, where that is shorter, what a receiver may ask for.
+pub fn longest_wait(failures: u32) -> Duration {
+    let scheduled = (failures as usize).checked_sub(1).and_then(|index| SCHEDULE.get(index));
+    let longest = scheduled.copied().unwrap_or_default().max(RETRY_AFTER_CAP);
+    longest.mul_f64(1.0 + JITTER_SHARE)
+}
+
 /// What becomes of a notification after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NextStep {

@@ -380,6 +380,9 @@ pub struct Claim {
     pub limit: usize,
     /// The present instant.
     pub now: Timestamp,
+    /// The clock was set back: waits that are longer than any can have been meant are shortened
+    /// first.
+    pub fit_waits: bool,
     /// Look for the message that each follows ([`Delivery::earlier`]).
     pub follow: bool,
     /// The lane's record as it is once these are claimed, pace included; the store fills in

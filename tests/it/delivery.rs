@@ -57,8 +57,24 @@ fn slow_down(seconds: u64) -> Outcome {
     Outcome::new(Class::Retry { after }, Some(429), "slow down").with(Flag::Throttle)
 }
 
+fn broken_for_now() -> Outcome {
+    Outcome::new(Class::Retry { after: None }, Some(500), "an error of the receiver's")
+}
+
 fn gone() -> Outcome {
     Outcome::new(Class::Permanent(Scope::Endpoint), Some(410), "the webhook is gone")
+}
+
+/// Tokio's time, by a clock that can be set back.
+struct TurnedClock {
+    clock: TokioClock,
+    back: Mutex<Duration>,
+}
+
+impl Clock for TurnedClock {
+    fn now(&self) -> Timestamp {
+        self.clock.now().checked_sub(*self.back.lock().unwrap()).unwrap()
+    }
 }
 
 /// A receiver that answers by a script and notes each message with its time.
@@ -101,6 +117,8 @@ impl Notifier for Receiver {
 /// A lane under paused time, with its outbox and its receiver.
 struct Scene {
     clock: TokioClock,
+    /// What the lane goes by.
+    turned: Arc<TurnedClock>,
     start: Timestamp,
     outbox: Outbox,
     receiver: Arc<Receiver>,
@@ -150,9 +168,10 @@ impl Scene {
         });
         let observer = Arc::new(Metrics::new());
         let name: Arc<str> = "ops".into();
+        let turned = Arc::new(TurnedClock { clock, back: Mutex::default() });
         let world = LaneWorld {
             store: Arc::new(outbox.clone()),
-            clock: Arc::new(clock),
+            clock: turned.clone(),
             observer: observer.clone(),
             alarms: Alarms::new(observer),
             wakes: Wakes::new([name.clone()]),
@@ -168,7 +187,7 @@ impl Scene {
         let lane = Lane::new(settings, receiver.clone(), world.clone(), boards.lane(&name), record);
         let cancel = CancellationToken::new();
         let lane = tokio::spawn(lane.falling_back(fallback).run(cancel.clone()));
-        Self { clock, start, outbox: outbox.clone(), receiver, world, boards, cancel, lane }
+        Self { clock, turned, start, outbox: outbox.clone(), receiver, world, boards, cancel, lane }
     }
 
     /// A message for the receiver, as a commit would bring it.
@@ -425,6 +444,25 @@ async fn a_clock_that_was_ahead_holds_a_lane_no_longer_than_was_asked() {
     assert!(scene.sent().is_empty(), "the receiver asked for an hour");
     scene.pass(MINUTE * 37).await;
     assert_eq!(scene.sent(), [second]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_delays_no_message_by_as_much() {
+    let script = |_: &Delivery, number: usize| match number {
+        0 => Answer::Says(broken_for_now()),
+        _ => Answer::Says(ok()),
+    };
+    let scene = Scene::new(&PLAIN, script);
+    scene.pass(MINUTE * 60 * 24).await;
+    let first = scene.push(1);
+    scene.pass(Duration::from_secs(1)).await;
+    assert_eq!(scene.sent(), [first], "it will be tried again in five seconds");
+    *scene.turned.back.lock().unwrap() = MINUTE * 60 * 20;
+    let second = scene.push(2);
+    scene.pass(Duration::from_secs(1)).await;
+    assert_eq!(scene.sent(), [first, second], "what is new goes at once");
+    scene.pass(MINUTE * 67).await;
+    assert_eq!(scene.sent(), [first, second, first], "not 20 hours later");
 }
 
 #[tokio::test(start_paused = true)]

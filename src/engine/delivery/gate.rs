@@ -51,6 +51,8 @@ pub(super) struct Gate {
     gather_until: Option<Timestamp>,
     /// What the clock said last.
     seen_at: Timestamp,
+    /// The clock was set back since the last claim: waits of rows may have become too long.
+    set_back: bool,
 }
 
 impl Gate {
@@ -72,6 +74,7 @@ impl Gate {
             look_at: Some(Timestamp::MIN),
             gather_until: None,
             seen_at: now,
+            set_back: false,
         }
     }
 
@@ -109,8 +112,19 @@ impl Gate {
         if !back.is_zero() {
             self.gather_until = None;
             self.dirty = true;
+            self.set_back = true;
             self.look_now();
         }
+    }
+
+    /// Whether the clock was set back since this was asked last.
+    pub(super) const fn take_set_back(&mut self) -> bool {
+        std::mem::replace(&mut self.set_back, false)
+    }
+
+    /// The clock was set back, and the rows' waits are not yet shortened.
+    pub(super) const fn still_set_back(&mut self) {
+        self.set_back = true;
     }
 
     /// Whether nothing may be sent now: the receiver asked to wait, or the lane is closed and its

@@ -272,7 +272,8 @@ impl Lane {
         let fold = digests.map(|digests| digests.wish(&receiver, self.gate.folded_at(), now));
         let lane = self.gate.reserve(limit, now);
         let follow = self.notifier.follows();
-        let claim = Claim { receiver, limit, now, follow, lane };
+        let fit_waits = self.gate.take_set_back();
+        let claim = Claim { receiver, limit, now, fit_waits, follow, lane };
         self.work.push(work::claim(self.world.store.clone(), fold, claim).boxed());
     }
 
@@ -305,9 +306,9 @@ impl Lane {
 
     fn absorb(&mut self, done: Done) {
         match done {
-            Done::Claimed { wanted, folding, result } => {
+            Done::Claimed { wanted, fitted, folding, result } => {
                 self.absorb_folding(folding);
-                self.absorb_claim(wanted, result);
+                self.absorb_claim(wanted, fitted, result);
             }
             Done::NextDue(result) => {
                 self.asking = false;
@@ -340,7 +341,12 @@ impl Lane {
         }
     }
 
-    fn absorb_claim(&mut self, wanted: usize, result: Result<Vec<Delivery>, StoreError>) {
+    fn absorb_claim(
+        &mut self,
+        wanted: usize,
+        fitted: bool,
+        result: Result<Vec<Delivery>, StoreError>,
+    ) {
         self.claiming = false;
         let got = result.as_ref().map_or(0, Vec::len);
         self.gate.release(wanted.saturating_sub(got));
@@ -358,7 +364,12 @@ impl Lane {
                 }
                 self.store_works();
             }
-            Err(error) => self.store_failed("claim messages", &error),
+            Err(error) => {
+                if fitted {
+                    self.gate.still_set_back();
+                }
+                self.store_failed("claim messages", &error);
+            }
         }
     }
 

@@ -22,11 +22,20 @@ use crate::{
 
 /// A piece of work that ended.
 pub(super) enum Done {
-    Claimed { wanted: usize, folding: Folding, result: Result<Vec<Delivery>, StoreError> },
+    Claimed {
+        wanted: usize,
+        fitted: bool,
+        folding: Folding,
+        result: Result<Vec<Delivery>, StoreError>,
+    },
     NextDue(Result<Option<Timestamp>, StoreError>),
     Sent(Box<Attempt>),
     HandedOver(Result<HandedOver, StoreError>),
-    Settled { batch: Arc<[Settlement]>, kept_record: bool, result: Result<(), StoreError> },
+    Settled {
+        batch: Arc<[Settlement]>,
+        kept_record: bool,
+        result: Result<(), StoreError>,
+    },
 }
 
 /// An attempt that was made.
@@ -40,7 +49,7 @@ pub(super) struct Attempt {
 
 /// Folds where that is wished, then claims.
 pub(super) async fn claim(store: Arc<dyn Store>, fold: Option<Fold>, claim: Claim) -> Done {
-    let wanted = claim.limit;
+    let (wanted, fitted) = (claim.limit, claim.fit_waits);
     let folding = match fold {
         Some(fold) => store.fold(fold).await,
         None => Ok(Folding::Calm),
@@ -50,7 +59,7 @@ pub(super) async fn claim(store: Arc<dyn Store>, fold: Option<Fold>, claim: Clai
         Ok(folding) => (folding, store.claim(claim).await),
         Err(error) => (Folding::Calm, Err(error)),
     };
-    Done::Claimed { wanted, folding, result }
+    Done::Claimed { wanted, fitted, folding, result }
 }
 
 /// Sends, for at most `limit`. What the receiver's adapter does wrong is an outcome too.

@@ -8,12 +8,12 @@ use triggerbell::{
         outcome::{Class, Flag, Outcome, OutcomeRecord},
     },
     ports::{
-        Batch, Claim, HandOver, HandedOver, LaneRecord, Payload, PayloadFormat, RetriedDead,
-        RetryDead, SettleAs, Store, Told,
+        Batch, Claim, HandOver, HandedOver, LaneRecord, NewNotification, Payload, PayloadFormat,
+        RetriedDead, RetryDead, SettleAs, Store, Told,
     },
 };
 
-use super::{Home, about, at, failed_until, id, number, numbers, settlement};
+use super::{Home, about, at, failed_until, id, number, numbers, settlement, wish};
 
 #[tokio::test]
 async fn a_claim_takes_what_is_due_oldest_first_and_counts_the_attempt() {
@@ -209,8 +209,14 @@ async fn a_lane_lasts_and_is_kept_with_the_claim_or_the_settlement() {
         sends: vec![at(seconds)],
         ..LaneRecord::default()
     };
-    let claim =
-        |now| Claim { receiver: "ops".into(), limit: 9, now, follow: false, lane: Some(lane(1)) };
+    let claim = |now| Claim {
+        receiver: "ops".into(),
+        limit: 9,
+        now,
+        fit_waits: false,
+        follow: false,
+        lane: Some(lane(1)),
+    };
     home.claim(claim(at(0))).await.unwrap();
     assert_eq!(home.lanes().await.unwrap(), [], "nothing was claimed");
     let claimed = home.claim(claim(at(9))).await.unwrap();
@@ -355,10 +361,39 @@ async fn a_wait_that_a_clock_ahead_of_time_set_ends_at_the_next_start() {
     home.put(vec![about(1, "ops", "a"), about(2, "ops", "b")]).await;
     let claimed = home.claim_for("ops", 10, at(9)).await;
     home.settle_as(&claimed[0], failed_until(at(400 * 24 * 3600)), at(9)).await;
-    home.settle_as(&claimed[1], failed_until(at(13 * 3600)), at(9)).await;
+    home.settle_as(&claimed[1], failed_until(at(3600)), at(9)).await;
     home.release_claims(at(20)).await.unwrap();
-    assert_eq!(numbers(&home.claim_for("ops", 10, at(20)).await), [1]);
-    assert_eq!(numbers(&home.claim_for("ops", 10, at(13 * 3600)).await), [2], "a true wait stays");
+    assert_eq!(numbers(&home.claim_for("ops", 10, at(3599)).await), [0; 0]);
+    assert_eq!(numbers(&home.claim_for("ops", 10, at(3600)).await), [2], "a true wait stays");
+    assert_eq!(
+        numbers(&home.claim_for("ops", 10, at(20 + 3960)).await),
+        [1],
+        "no receiver is believed that asks for more than an hour, and a tenth is jitter"
+    );
+}
+
+#[tokio::test]
+async fn a_clock_set_back_makes_no_row_wait_longer_than_it_was_meant_to() {
+    let home = Home::new();
+    let day = 24 * 3600;
+    let decided =
+        |n: u32, key, second| NewNotification { created_at: at(second), ..about(n, "ops", key) };
+    home.put(vec![decided(1, "a", day), decided(2, "b", day), decided(3, "c", day)]).await;
+    home.put(vec![NewNotification { created_at: at(day), ..about(4, "audit", "a") }]).await;
+    let claimed = home.claim_for("ops", 2, at(day)).await;
+    home.settle_as(&claimed[0], failed_until(at(day + 5)), at(day)).await;
+    home.settle_as(&claimed[1], failed_until(at(day + 30)), at(day)).await;
+    // By now the clock shows what it showed 24 hours before.
+    let set_back = |second| Claim { fit_waits: true, ..wish("ops", 10, at(second)) };
+    let fresh = home.claim(set_back(10)).await.unwrap();
+    assert_eq!(numbers(&fresh), [3], "what was never tried waits for nothing");
+    assert_eq!(numbers(&home.claim_for("ops", 10, at(10 + 3959)).await), [0; 0]);
+    assert_eq!(numbers(&home.claim_for("ops", 10, at(10 + 3960)).await), [1, 2]);
+    assert_eq!(
+        numbers(&home.claim_for("audit", 10, at(day - 1)).await),
+        [0; 0],
+        "others ask themselves"
+    );
 }
 
 /// A wish for all dead letters of `ops` since a second.

@@ -13,6 +13,7 @@ use triggerbell::{
         entry::{Entry, EntryId},
         notification::{NotificationId, NotificationState, Reason},
         outcome::OutcomeRecord,
+        retry::longest_wait,
     },
     ports::{
         AttemptView, Batch, Claim, Cursor, Delivery, EntryQuery, EntryView, HandOver, HandedOver,
@@ -128,6 +129,16 @@ impl Store for Outbox {
         }
         if let Some(lane) = claim.lane {
             inner.lanes.insert(lane.receiver.clone(), lane);
+        }
+        if claim.fit_waits {
+            for row in inner.rows.iter_mut().filter(|row| row.receiver == claim.receiver) {
+                let longest = if row.attempts == 0 {
+                    std::time::Duration::ZERO
+                } else {
+                    longest_wait(row.failures)
+                };
+                row.due_at = row.due_at.min(claim.now.checked_add(longest).unwrap());
+            }
         }
         let mut due = inner.heads(&claim.receiver);
         due.retain(|row| row.due_at <= claim.now);

@@ -5,8 +5,6 @@
 //! of its key is live by then: a dead letter has left its line, and one that waits behind another
 //! leaves it. What comes later stands behind a retried dead letter only if that was the last.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -14,6 +12,7 @@ use crate::{
     domain::{
         notification::{NotificationId, NotificationState},
         outcome::OutcomeRecord,
+        retry::{SCHEDULE, longest_wait},
     },
     ports::{Claim, Delivery, LaneRecord, Payload, RetriedDead, RetryDead, SettleAs, Settlement},
 };
@@ -53,9 +52,6 @@ pub(super) const NEXT_DUE: &str =
 pub(super) const ORPHANS: &str = "SELECT seq FROM outbox
     WHERE receiver = ?1 AND live = 1 AND state = 0 ORDER BY seq DESC LIMIT ?2";
 
-/// More than the longest wait of the schedule with its jitter.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
-
 /// A longer detail goes into `attempts`, so that the outbox's rows stay narrow.
 const DETAIL_BYTES: usize = 128;
 
@@ -64,19 +60,35 @@ pub(super) fn release_claims(writing: &mut Writing, now: Timestamp) -> Outcome<u
     let mut release =
         writing.conn.prepare_cached("UPDATE outbox SET state = 0 WHERE live = 1 AND state = 1")?;
     let released = release.execute([])? as u64;
-    // No wait is so long: the clock was ahead when it was set.
-    let latest = now.checked_add(LONGEST_WAIT).unwrap_or(Timestamp::MAX);
-    writing
-        .conn
-        .prepare_cached(
-            "UPDATE outbox SET due_at = ?1 WHERE live = 1 AND state = 0 AND due_at > ?2",
-        )?
-        .execute([ms(now), ms(latest)])?;
+    fit_waits(&writing.conn, None, now)?;
     Ok(released)
+}
+
+/// Shortens waits that are longer than any can have been meant: the clock was ahead when they were
+/// set. Of all receivers, or of one.
+fn fit_waits(conn: &Connection, receiver: Option<i64>, now: Timestamp) -> Outcome<()> {
+    let longest = |failures| longest_wait(failures).as_millis();
+    let steps = (1..=SCHEDULE.len() as u32).map(|k| format!("WHEN {k} THEN {} ", longest(k)));
+    let steps: String = steps.collect();
+    // What was never tried waits for nothing.
+    let latest = format!(
+        "(?1 + CASE WHEN attempts = 0 THEN 0 ELSE CASE failures {steps}ELSE {} END END)",
+        longest(0)
+    );
+    let whose = if receiver.is_some() { "receiver = ?2" } else { "?2 IS NULL" };
+    let sql = format!(
+        "UPDATE outbox SET due_at = {latest}
+         WHERE {whose} AND live = 1 AND state = 0 AND due_at > {latest}"
+    );
+    conn.prepare_cached(&sql)?.execute(params![ms(now), receiver])?;
+    Ok(())
 }
 
 pub(super) fn claim(writing: &mut Writing, claim: &Claim) -> Outcome<Vec<Delivery>> {
     let Some(receiver) = find_name(&writing.conn, &claim.receiver)? else { return Ok(Vec::new()) };
+    if claim.fit_waits {
+        fit_waits(&writing.conn, Some(receiver), claim.now)?;
+    }
     let deliveries = due(&writing.conn, receiver, claim)?;
     if deliveries.is_empty() {
         return Ok(deliveries);
