@@ -142,7 +142,8 @@ fn flags(help: &str) -> BTreeSet<String> {
         .map(str::trim_start)
         .filter(|line| line.starts_with('-'))
         .filter_map(|line| line.split_whitespace().find(|word| word.starts_with("--")))
-        .map(ToOwned::to_owned)
+        // A value that may be left out stands in brackets.
+        .map(|flag| flag.split('[').next().unwrap_or(flag).to_owned())
         .filter(|flag| flag != "--help" && flag != "--version")
         .collect()
 }

@@ -17,6 +17,8 @@ use crate::{
 /// What came of a scenario, by indexes of its expectations and of what was told.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
+    /// What belongs together.
+    pub(super) met: Vec<(usize, usize)>,
     /// What is nearly the same, and in what it differs.
     pub(super) differing: Vec<(usize, usize, Vec<Difference>)>,
     /// What was not told, and what held it where something did.
@@ -29,10 +31,12 @@ pub(super) struct Outcome {
 
 impl Outcome {
     pub(super) const fn passed(&self) -> bool {
-        self.differing.is_empty()
-            && self.missing.is_empty()
-            && self.unexpected.is_empty()
-            && self.broken.is_empty()
+        self.as_expected() && self.broken.is_empty()
+    }
+
+    /// Whether what was told is what was expected, by whatever template.
+    pub(super) const fn as_expected(&self) -> bool {
+        self.differing.is_empty() && self.missing.is_empty() && self.unexpected.is_empty()
     }
 }
 
@@ -76,7 +80,7 @@ pub(super) fn compare(scenario: &Scenario, told: &[Told]) -> Outcome {
     let missing = missing.collect();
     let unexpected = free.iter().copied().filter(|it| sent(it) && !paired(it)).collect();
     let broken = (0..told.len()).filter(|index| told[*index].broken.is_some()).collect();
-    Outcome { differing, missing, unexpected, broken }
+    Outcome { met, differing, missing, unexpected, broken }
 }
 
 /// The largest matching, by augmenting paths: for each message the expectation that it meets. Those
@@ -149,7 +153,7 @@ fn nearly(
 }
 
 /// Whether two are about the same thing: of rule, receiver, reason and time at most one differs,
-/// and at least one is the same.
+/// and at least one of the names is the same, or the time where no name is given.
 fn alike(wanted: &Expected, told: &Told, found: &[Difference]) -> bool {
     let differs = ["at", "rule", "send_to", "reason"]
         .iter()
@@ -160,7 +164,9 @@ fn alike(wanted: &Expected, told: &Told, found: &[Difference]) -> bool {
         wanted.send_to.as_ref() == Some(&told.send_to),
         wanted.reason == Some(told.reason),
     ];
-    differs <= 1 && same.into_iter().any(|same| same)
+    let names_none = wanted.rule.is_none() && wanted.send_to.is_none() && wanted.reason.is_none();
+    let at_its_time = names_none && wanted.at.is_some() && differs == 0;
+    differs <= 1 && same.into_iter().any(|same| same) || at_its_time
 }
 
 /// What held a message that was expected to be sent.

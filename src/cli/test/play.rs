@@ -12,6 +12,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::coverage::Coverage;
 use crate::{
     adapters::templates::{DEFAULT, MessageRenderer, ReceiverType, Target},
     config::{self, Happens, Scenario, TestBed, TestFile},
@@ -89,15 +90,26 @@ impl<'b> Stage<'b> {
     }
 
     /// What was told in a scenario, in order.
-    pub(super) fn play(&self, scenario: &Scenario, file: &TestFile) -> Vec<Told> {
+    pub(super) fn play(
+        &self,
+        scenario: &Scenario,
+        file: &TestFile,
+        coverage: Option<&mut Coverage<'b>>,
+    ) -> Vec<Told> {
         let restarts = scenario.steps.iter().any(|step| matches!(step.what, Happens::Restart));
         let mut rehearsal = Rehearsal::new(&self.bed.rules, scenario.start);
         if restarts {
             rehearsal = rehearsal.committing();
         }
         let reading = scenario.sources.iter().cloned().collect();
-        let mut play =
-            Play { stage: self, rehearsal, reading, read_at: scenario.start, told: Vec::new() };
+        let mut play = Play {
+            stage: self,
+            rehearsal,
+            reading,
+            read_at: scenario.start,
+            told: Vec::new(),
+            coverage,
+        };
         for step in &scenario.steps {
             play.until(step.at);
             play.step(&step.what, scenario, file);
@@ -119,7 +131,7 @@ impl<'b> Stage<'b> {
 }
 
 /// A scenario being played.
-struct Play<'s, 'b> {
+struct Play<'s, 'b, 'c, 'r> {
     stage: &'s Stage<'b>,
     rehearsal: Rehearsal<'b>,
     /// The sources that are being read.
@@ -127,9 +139,11 @@ struct Play<'s, 'b> {
     /// When they are read next.
     read_at: Timestamp,
     told: Vec<Told>,
+    /// Where it is put down what was reached, where somebody asks.
+    coverage: Option<&'c mut Coverage<'r>>,
 }
 
-impl<'b> Play<'_, 'b> {
+impl<'b> Play<'_, 'b, '_, '_> {
     /// Lets time pass, sources being read on the way.
     fn until(&mut self, to: Timestamp) {
         while self.read_at <= to && self.rehearsal.rules().watches_absence() {
@@ -173,7 +187,13 @@ impl<'b> Play<'_, 'b> {
             Happens::EndSilence(id) => self.rehearsal.wish(&SilenceWish::End(*id)),
             Happens::Restart => self.rehearsal.restart(&|text| config::matchers(text).ok()),
             Happens::Reload(index) => self.rehearsal.reload(&file.reloads[*index]).0,
-            Happens::Entry(entry) => self.rehearsal.feed(entry, self.rehearsal.now()).decided,
+            Happens::Entry(entry) => {
+                let now = self.rehearsal.now();
+                if let Some(coverage) = &mut self.coverage {
+                    coverage.entry(self.rehearsal.rules(), entry, now);
+                }
+                self.rehearsal.feed(entry, now).decided
+            }
         };
         self.take(decided);
     }
@@ -182,6 +202,10 @@ impl<'b> Play<'_, 'b> {
     fn take(&mut self, decided: Vec<Decided>) {
         for Decided { at, intent } in decided {
             let told = self.tell(at, &intent);
+            if let Some(coverage) = &mut self.coverage {
+                coverage.rule(self.rehearsal.rules(), &told.rule);
+                told.template.iter().for_each(|template| coverage.template(template));
+            }
             self.told.push(told);
         }
     }

@@ -53,7 +53,7 @@ pub(super) fn totals(ran: &[RanFile<'_>]) -> (usize, usize) {
 
 /// What was wrong with one test.
 pub(super) fn details(ran: &Ran<'_>) -> String {
-    let Ran { scenario, told, outcome } = ran;
+    let Ran { scenario, told, outcome, .. } = ran;
     let mut text = String::new();
     let expected = |index: usize| {
         let expected = &scenario.expect[index];

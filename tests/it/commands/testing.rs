@@ -323,6 +323,189 @@ async fn tests_beside_the_configured_rules_need_no_secret() {
     assert_eq!(run(elsewhere.path(), &args).await.code, 0);
 }
 
+#[tokio::test]
+async fn coverage_names_what_no_test_reached_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "triggerbell.yaml",
+        "sources: {shop: {file: {path: log}}}
+receivers:
+  ops: {webhook: {url: https://hooks.example.internal/x}}
+  chat: {slack: {webhook_url: https://hooks.slack.com/services/T1/B1/x}}
+rules: [rules]
+templates: templates
+",
+    );
+    write(folder.path(), "templates/short.hbs", "{{entry.tag}}");
+    write(
+        folder.path(),
+        "rules/shop.yaml",
+        "rules:
+  - name: failed
+    match:
+      repo: shop/*
+      any:
+        - returnCode: {not: 0}
+        - cel: entry.tag == 'bad'
+    send_to: [ops]
+    notify: change
+    recover:
+      returnCode: 0
+    stop: true
+  - name: behind
+    match: {repo: shop/*}
+    send_to: [chat]
+    template: short
+  - name: never
+    match: {service: x}
+    mode: shadow
+    send_to: [chat]
+",
+    );
+    let one = "tests:
+  - name: one
+    entries: [{repo: shop/api, returnCode: 1}]
+    expect: [{rule: failed}]
+";
+    write(folder.path(), "rules/shop_test.yaml", one);
+    let ended = run(folder.path(), &["--coverage"]).await;
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{}", ended.out);
+    insta::assert_snapshot!("coverage", ended.out);
+    assert_eq!(run(folder.path(), &["--coverage=25"]).await.code, 0);
+    let lacking = run(folder.path(), &["--coverage=50"]).await;
+    assert_eq!(lacking.code, 1);
+    assert!(lacking.out.ends_with("% were reached, and 50% are asked for\n"), "{}", lacking.out);
+    assert_eq!(run(folder.path(), &["--coverage=101"]).await.code, 2);
+    // The document stays one.
+    let junit = run(folder.path(), &["--coverage=50", "--format", "junit"]).await;
+    assert_eq!(junit.code, 1);
+    assert!(junit.out.ends_with("</testsuites>\n"), "{}", junit.out);
+    assert!(junit.err.contains("Not reached:"), "{}", junit.err);
+    let all = "  - name: two
+    entries:
+      - {repo: else/api, tag: good, returnCode: 0, service: x}
+      - {repo: shop/api, tag: bad, returnCode: 0}
+      - {repo: shop/api, tag: good, returnCode: 0}
+    expect: [{rule: behind}]
+";
+    write(folder.path(), "rules/shop_test.yaml", &format!("{one}{all}"));
+    let ended = run(folder.path(), &["--coverage=100"]).await;
+    assert_eq!(ended.code, 0, "{}", ended.all());
+    assert!(!ended.out.contains("Not reached"), "{}", ended.out);
+}
+
+/// What Python's parser makes of a report: each case with what is said of its failure.
+async fn parsed(xml: &str) -> serde_json::Value {
+    let script = "import json, sys, xml.etree.ElementTree as tree
+root = tree.fromstring(sys.stdin.buffer.read())
+assert root.tag == 'testsuites', root.tag
+cases = [[s.get('name'), c.get('name'), c.get('classname'), [f.get('message') for f in c]]
+         for s in root for c in s]
+print(json.dumps([dict(root.attrib, time=''), cases]))";
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "report.xml", xml);
+    let input = std::fs::File::open(folder.path().join("report.xml")).unwrap();
+    let mut python = tokio::process::Command::new("python3");
+    let output = python.args(["-c", script]).stdin(input).output().await.unwrap();
+    assert!(output.status.success(), "{}\n{xml}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn junit_reports_are_sound_whatever_a_test_is_called() {
+    let tests = format!(
+        "{DESIGNED}  - name: \"]]> & <b> 'x' \\\"y\\\" \\u0001 \\n é 值\"
+    entries: [{{repo: shop/api, tag: v1.2.3, returnCode: 1, service: '<&>'}}]
+    expect: [{{at: 0s, text: '<&> \"'}}, {{at: 9s, rule: together, reason: storm}}]
+"
+    );
+    let ended = tested(&tests, &["rules", "--format", "junit"]).await;
+    assert_eq!((ended.code, ended.err.as_str()), (1, ""), "{}", ended.out);
+    let report = parsed(&ended.out).await;
+    let root = serde_json::json!({"name": "triggerbell", "tests": "2", "failures": "1", "errors": "0", "time": ""});
+    assert_eq!(report[0], root);
+    let cases = report[1].as_array().unwrap();
+    assert_eq!(cases.len(), 2);
+    assert_eq!(
+        cases[0],
+        serde_json::json!([
+            "rules/shop_test.yaml",
+            "the second failure is silent, the success recovers",
+            "rules/shop_test.yaml",
+            []
+        ])
+    );
+    let name = cases[1][1].as_str().unwrap();
+    assert!(name.starts_with("]]> & <b> 'x' \"y\" \u{fffd}") && name.ends_with("é 值"), "{name}");
+    assert_eq!(cases[1][3], serde_json::json!(["1 missing, 1 different"]));
+}
+
+#[tokio::test]
+async fn an_update_writes_what_happened_and_leaves_the_rest_byte_for_byte() {
+    let before = std::fs::read_to_string("tests/it/commands/odd_test.yaml").unwrap();
+    for text in [before.clone(), before.replace('\n', "\r\n")] {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "rules/shop.yaml", RULES);
+        write(folder.path(), "rules/odd_test.yaml", &text);
+        write(folder.path(), "rules/shop_test.yaml", DESIGNED);
+        let ended = run(folder.path(), &["rules", "--update"]).await;
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{}", ended.out);
+        assert_eq!(ended.out, "updated rules/odd_test.yaml  5 tests\n");
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        let after = read("rules/odd_test.yaml");
+        assert_eq!(after.matches('\r').count() > 0, text.contains('\r'));
+        assert_eq!(after.matches('\r').count() % after.matches('\n').count(), 0);
+        insta::assert_snapshot!("updated", after.replace('\r', ""));
+        assert_eq!(read("rules/shop_test.yaml"), DESIGNED);
+        let ended = run(folder.path(), &["rules"]).await;
+        assert_eq!(ended.code, 0, "{}", ended.all());
+        let ended = run(folder.path(), &["rules", "--update"]).await;
+        assert_eq!((ended.code, ended.out.as_str()), (0, "every test passes: nothing to update\n"));
+        assert_eq!(read("rules/odd_test.yaml"), after);
+    }
+}
+
+#[tokio::test]
+async fn an_update_keeps_what_was_asked_and_refuses_what_it_can_not_change() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "rules/shop.yaml", RULES);
+    let entry = "entries: [{repo: shop/api, tag: v1.2.3, returnCode: 1}]";
+    let text = format!(
+        "tests:
+  - name: asked for more
+    {entry}
+    expect:
+      - {{at: 1m, rule: prod-deploy-failed, severity: error, text_contains: [v1.2.3, v1.2.4], payload: {{data: {{count: 1}}}}}}
+"
+    );
+    write(folder.path(), "rules/shop_test.yaml", &text);
+    assert_eq!(run(folder.path(), &["rules", "--update"]).await.code, 0);
+    let read = || std::fs::read_to_string(folder.path().join("rules/shop_test.yaml")).unwrap();
+    let last = read().lines().last().unwrap().to_owned();
+    assert_eq!(
+        last,
+        "      - {at: 0s, rule: prod-deploy-failed, send_to: ops-wecom, reason: failing, \
+         severity: critical, text_contains: 'v1.2.3', payload: {\"data\":{\"count\":1}}}"
+            .replace("'v1.2.3'", "v1.2.3")
+    );
+    let shared = format!(
+        "tests:
+  - name: one
+    {entry}
+    expect: &all [{{at: 3s}}]
+  - name: two
+    {entry}
+    expect: *all
+"
+    );
+    write(folder.path(), "rules/shop_test.yaml", &shared);
+    let ended = run(folder.path(), &["rules", "--update"]).await;
+    assert_eq!(ended.code, 1, "{}", ended.all());
+    assert!(ended.err.contains("rules/shop_test.yaml:2: can't be updated"), "{}", ended.err);
+    assert_eq!(read(), shared);
+}
+
 /// The blocks of a page, of one language.
 fn blocks(page: &str, language: &str) -> Vec<String> {
     let text = std::fs::read_to_string(page).unwrap();
@@ -340,6 +523,9 @@ async fn the_page_about_tests_shows_what_happens() {
     write(folder.path(), "rules/shop_test.yaml", tests);
     let ended = run(folder.path(), &["rules/shop_test.yaml"]).await;
     assert_eq!((ended.code, &ended.out), (0, &text[0]), "{}", ended.err);
+    let ended = run(folder.path(), &["rules", "--coverage"]).await;
+    let (_, reached) = ended.out.split_once("0 failed\n").unwrap();
+    assert_eq!((ended.code, reached), (0, text[2].as_str()));
     write(folder.path(), "rules/shop_test.yaml", events);
     assert_eq!(run(folder.path(), &["rules"]).await.code, 0, "{}", ended.all());
     let wrong = "# Wrong in three ways.
