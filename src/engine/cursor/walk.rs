@@ -1,9 +1,14 @@
 //! The walk itself: which page next, and when it ends.
 //!
-//! Deliberately absent: what a second's rows mean (`account`) and seconds longer than a page
+//! How it crosses a second longer than a page is in `tall`, how far down it reads in `goal`, and what
+//! it leaves behind in `close`.
+//!
+//! Deliberately absent: what a second's rows mean (`account`) and how a long second is counted
 //! (`long`); this only moves through the log.
 
 mod close;
+mod goal;
+mod tall;
 
 use std::collections::HashSet;
 
@@ -363,132 +368,6 @@ impl Walk {
         self.frontier = Some(self.frontier.map_or(wall, |at| at.min(wall)));
     }
 
-    // Seconds longer than a page.
-
-    fn enter_long(&mut self, mut blocks: Vec<Block>, len: u32) {
-        let Some(last) = blocks.pop() else { return self.end(false) };
-        let wall = last.wall;
-        let old = self.cursor.doubts.iter().find(|doubt| doubt.wall == wall).copied();
-        for (index, block) in blocks.into_iter().enumerate() {
-            let look = if index > 0 || self.offset == 0 { Look::Whole } else { Look::Partial };
-            self.look(block, look);
-        }
-        let long = Box::new(Long::new(wall, self.offset, old));
-        self.lower_frontier(wall);
-        self.long_page(long, vec![last], len, false);
-    }
-
-    fn long(&mut self, long: Box<Long>, page: Page) {
-        if page.len == 0 && self.offset == 0 {
-            // Every row has left the log.
-            return self.end(true);
-        }
-        let short = page.len < self.full_len;
-        let readable = page.rejected.is_empty();
-        let (blocks, ordered) = page::blocks(page.rows);
-        if !ordered || !readable {
-            self.counts.disordered += u32::from(!ordered);
-            let newest = blocks.first().map(|block| block.wall);
-            self.look_at_parts(blocks);
-            // Positions can't be told here: go on below, and leave the second in doubt.
-            self.leave_in_doubt(&long);
-            if short || newest.is_none_or(|newest| self.is_below_goal(newest)) {
-                return self.end(true);
-            }
-            self.offset += u64::from(page.len);
-            self.phase = Phase::Following;
-            return;
-        }
-        self.long_page(long, blocks, page.len, short);
-    }
-
-    /// Hands the blocks of a page to the long second, and does what it says.
-    fn long_page(&mut self, mut long: Box<Long>, blocks: Vec<Block>, len: u32, short: bool) {
-        let skipped = blocks.first().map_or(0, |block| block.start);
-        let wall = long.wall();
-        let mut span = 0;
-        let mut above = skipped;
-        let mut below = None;
-        let count = blocks.len();
-        for (index, block) in blocks.into_iter().enumerate() {
-            if block.wall == wall {
-                span = block.rows.len();
-                let tally = long.note(block.rows, self.offset + block.start as u64);
-                self.look_tally(wall, tally, Look::Partial);
-                continue;
-            }
-            if block.wall > wall {
-                above = block.start + block.rows.len();
-            } else {
-                below = Some((block.wall, block.start));
-            }
-            let whole = (index > 0 || self.offset == 0) && (index + 1 < count || short);
-            self.look(block, if whole { Look::Whole } else { Look::Partial });
-        }
-        let seen = Shown {
-            offset: self.offset,
-            len,
-            short,
-            above: above as u64,
-            span: span as u64,
-            below,
-        };
-        let turn = long.turn(&seen, || self.account.ledger.copies_in(wall));
-        self.take_turn(long, turn);
-    }
-
-    fn take_turn(&mut self, long: Box<Long>, turn: Turn) {
-        match turn {
-            Turn::Ask(offset) => {
-                self.offset = offset;
-                self.phase = Phase::Long(long);
-            }
-            Turn::Counted(resume) => {
-                if let Some(tally) = long.whole() {
-                    self.look_tally(long.wall(), tally, Look::Whole);
-                }
-                self.doubts.extend(long.belief());
-                self.resume(resume);
-            }
-            Turn::Doubtful(resume) => {
-                self.leave_in_doubt(&long);
-                self.resume(resume);
-            }
-            Turn::Lost => {
-                self.leave_in_doubt(&long);
-                self.end(false);
-            }
-        }
-    }
-
-    fn leave_in_doubt(&mut self, long: &Long) {
-        let history =
-            self.counts.baseline && self.news(long.wall()) == News::History || long.was_history();
-        let doubt = long.doubt(history);
-        if doubt.walks == MAX_DOUBTFUL_WALKS {
-            self.counts.given_up += 1;
-        }
-        if self.doubts.iter().all(|other| other.wall != doubt.wall) {
-            self.doubts.push(doubt);
-        }
-    }
-
-    /// Goes on below a long second.
-    fn resume(&mut self, resume: Resume) {
-        match resume {
-            Resume::End => self.end(true),
-            Resume::At { offset, frontier } => {
-                self.frontier = Some(frontier);
-                if self.is_below_goal(frontier) {
-                    return self.end(true);
-                }
-                self.offset = offset;
-                self.phase = Phase::Joining;
-                self.stalled = 0;
-            }
-        }
-    }
-
     // Looking.
 
     /// Takes rows for what they show, where nothing can be said of what stands around them.
@@ -530,59 +409,6 @@ impl Walk {
             return true;
         }
         !self.counts.baseline && wall < self.cursor.floor
-    }
-
-    // Where it ends.
-
-    /// Whether a second lies below all that this walk is to read.
-    fn is_below_goal(&self, wall: WallTime) -> bool {
-        if !self.counts.baseline {
-            return wall < self.cursor.floor;
-        }
-        let kept = self.target();
-        match self.settings.first_run {
-            FirstRun::All => false,
-            FirstRun::Skip => kept.is_some_and(|kept| wall < kept),
-            FirstRun::Since(since) => kept.is_some_and(|kept| wall < kept.min(since)),
-        }
-    }
-
-    /// The floor that the whole walk leads to, as page 1 has it; `None` while page 1 was short.
-    fn target(&self) -> Option<WallTime> {
-        let page_end = self.first_page_end?;
-        Some(self.overlap_begin().map_or(page_end, |begin| begin.min(page_end)))
-    }
-
-    fn overlap_begin(&self) -> Option<WallTime> {
-        let newest = self.cursor.newest.max(self.first_newest)?.min(self.moment.wall);
-        Some(newest.minus_seconds(self.settings.overlap_s()))
-    }
-
-    /// Whether a walk that need not read the whole overlap has met what it knows.
-    fn may_end_early(&mut self, settled: bool) -> bool {
-        if self.whole || !settled {
-            return false;
-        }
-        if self.total_says_more() {
-            self.whole = true;
-            return false;
-        }
-        true
-    }
-
-    /// Whether the total grew by more than was found: late rows stand deeper. It may lie, so it is
-    /// believed now and then only.
-    fn total_says_more(&self) -> bool {
-        let (Some((_, Some(total))), Some(before)) = (self.head, self.cursor.total) else {
-            return false;
-        };
-        let found = self.account.taken - self.account.revised;
-        let spare = self.settings.overlap / 20;
-        let rested = self
-            .cursor
-            .walked_at
-            .is_none_or(|at| self.moment.now.duration_since(at).unsigned_abs() >= spare);
-        rested && total > before.saturating_add(found)
     }
 
     fn end(&mut self, covered: bool) {
