@@ -42,7 +42,7 @@ use crate::{
         wake::Wakes,
         watch::Watch,
     },
-    ports::{Clock, Control, Notifier, PushSource, Renderer, Source, Store, StoreError},
+    ports::{AlarmKind, Clock, Control, Notifier, PushSource, Renderer, Source, Store, StoreError},
     telemetry::Metrics,
 };
 
@@ -131,6 +131,7 @@ impl App {
         say_released(store.release_claims(now).await?, store.orphan(&names, now).await?);
 
         let alarms = Alarms::new(metrics.clone());
+        alarms.recall(store.alarms().await?);
         let wakes = Wakes::new(names);
         let policy = policy(config.rules, renderer);
         let decider_world = DeciderWorld {
@@ -188,6 +189,8 @@ impl App {
                 .falling_back(fallback(receiver, &decider))
         };
         let lanes: Vec<_> = config.receivers.iter().zip(notifiers).map(lane).collect();
+
+        end_what_is_past(&alarms, &config.sources, &boards, now);
 
         let retention = Arc::new(ArcSwap::from_pointee(retention_settings(config.retention)));
         let upkeep = Upkeep {
@@ -344,6 +347,35 @@ fn digests(receiver: &config::Receiver, decider: &Decider) -> Option<Digests> {
 fn fallback(receiver: &config::Receiver, decider: &Decider) -> Option<Fallback> {
     let (to, decider) = (receiver.fallback.clone()?, decider.clone());
     Some(Fallback { to, policy: Arc::new(move || decider.policy()) })
+}
+
+/// Ends the alarms of an earlier life that this start is the end of; the others end as they always do.
+fn end_what_is_past(
+    alarms: &Alarms,
+    sources: &[config::Source],
+    boards: &LaneBoards,
+    now: Timestamp,
+) {
+    let lanes = boards.read();
+    for alarm in alarms.firing() {
+        let lasts = match alarm.kind {
+            // The files are sound; templates are tried anew.
+            AlarmKind::Reload | AlarmKind::Template => false,
+            AlarmKind::LaneClosed => {
+                lanes.get(&alarm.about).is_some_and(|lane| lane.closed.is_some())
+            }
+            // It is looked at every minute.
+            AlarmKind::DeadLetter => true,
+            AlarmKind::SourceBlind
+            | AlarmKind::Credentials
+            | AlarmKind::Clock
+            | AlarmKind::Gap
+            | AlarmKind::Discovery => sources.iter().any(|source| source.name == alarm.about),
+        };
+        if !lasts {
+            alarms.clear(alarm.kind, &alarm.about, now);
+        }
+    }
 }
 
 fn say_released(claims: u64, orphans: u64) {

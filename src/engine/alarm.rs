@@ -59,6 +59,24 @@ impl Alarms {
         use_it(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Goes on with what people were told of in an earlier life: raised again it is no news, and when
+    /// it is over they are told.
+    pub fn recall(&self, told: Vec<Alarm>) {
+        for alarm in told {
+            info!(
+                alarm.kind = alarm.kind.name(), alarm.about = %alarm.about,
+                "an alarm that was told before this start: {}", alarm.message
+            );
+            self.observer.observe(Event::Alarm { kind: alarm.kind.name(), firing: true });
+            self.with(|inner| inner.firing.insert((alarm.kind, alarm.about.clone()), alarm));
+        }
+    }
+
+    /// Whether an alarm fires.
+    pub fn fires(&self, kind: AlarmKind, about: &Arc<str>) -> bool {
+        self.with(|inner| inner.firing.contains_key(&(kind, about.clone())))
+    }
+
     /// Raises an alarm about something. While it fires, raising it again only renews its words.
     pub fn raise(&self, kind: AlarmKind, about: &Arc<str>, message: &str, now: Timestamp) {
         let new = self.with(|inner| {

@@ -16,7 +16,8 @@ use crate::{
         rule::Severity,
     },
     ports::{
-        Alarm, AlarmKind, Batch, Clock, Context, NewNotification, RenderRequest, Store, StoreError,
+        Alarm, AlarmChange, AlarmKind, Batch, Clock, Context, NewNotification, RenderRequest,
+        Store, StoreError,
     },
 };
 
@@ -71,8 +72,14 @@ impl AlarmTeller {
             .filter(|receiver| !is_about(&news.alarm, receiver))
             .flat_map(|receiver| self.messages(news, receiver))
             .collect();
-        while !notifications.is_empty() {
-            match self.queue(notifications.clone()).await {
+        let alarm = news.alarm.clone();
+        let change = match news.over_at {
+            None => AlarmChange::Began(alarm),
+            Some(_) => AlarmChange::Over(alarm.kind, alarm.about),
+        };
+        // Of what was told to nobody nothing is kept; that it is over is, whoever is told now.
+        while !notifications.is_empty() || news.over_at.is_some() {
+            match self.queue(notifications.clone(), change.clone()).await {
                 Ok(()) => return,
                 Err(error) => warn!("could not queue an alarm, trying on: {error}"),
             }
@@ -80,11 +87,16 @@ impl AlarmTeller {
         }
     }
 
-    async fn queue(&self, notifications: Vec<NewNotification>) -> Result<(), StoreError> {
+    async fn queue(
+        &self,
+        notifications: Vec<NewNotification>,
+        change: AlarmChange,
+    ) -> Result<(), StoreError> {
         let receivers: Vec<_> =
             notifications.iter().map(|notification| notification.receiver.clone()).collect();
         let at = Some(self.clock.now());
-        self.store.commit(Batch { notifications, at, ..Batch::default() }).await?;
+        let alarms = vec![change];
+        self.store.commit(Batch { notifications, alarms, at, ..Batch::default() }).await?;
         receivers.iter().for_each(|receiver| self.wakes.wake(receiver));
         Ok(())
     }
@@ -146,7 +158,12 @@ impl AlarmTeller {
     }
 }
 
-/// Whether an alarm is about that receiver; a source or a template may well have the same name.
+/// Whether an alarm is about that receiver; a source may well have the same name. One about a template
+/// ends with the receiver for which it failed, and who gets the plain messages that say so.
 fn is_about(alarm: &Alarm, receiver: &str) -> bool {
-    matches!(alarm.kind, AlarmKind::LaneClosed | AlarmKind::DeadLetter) && *alarm.about == *receiver
+    match alarm.kind {
+        AlarmKind::LaneClosed | AlarmKind::DeadLetter => *alarm.about == *receiver,
+        AlarmKind::Template => alarm.about.rsplit(' ').next() == Some(receiver),
+        _ => false,
+    }
 }

@@ -27,9 +27,9 @@ pub use source::{
     SourceErrorKind,
 };
 pub use store::{
-    AttemptView, Batch, Claim, ClosedLane, Compose, Cursor, CursorMove, DecidedEntry, Doubt,
-    EntryQuery, EntryView, Fold, Folding, HandOver, HandedOver, Kept, Known, LaneRecord, List,
-    NewNotification, NotificationQuery, NotificationView, OutboxCount, Recompose, RejectedView,
-    RepoKey, Retention, RetriedDead, RetryDead, RuleCount, SettleAs, Settlement, Store, StoreError,
-    StoreErrorKind, Told,
+    AlarmChange, AttemptView, Batch, Claim, ClosedLane, Compose, Cursor, CursorMove, DecidedEntry,
+    Doubt, EntryQuery, EntryView, Fold, Folding, HandOver, HandedOver, Kept, Known, LaneRecord,
+    List, NewNotification, NotificationQuery, NotificationView, OutboxCount, Recompose,
+    RejectedView, RepoKey, Retention, RetriedDead, RetryDead, RuleCount, SettleAs, Settlement,
+    Store, StoreError, StoreErrorKind, Told,
 };

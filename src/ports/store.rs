@@ -20,7 +20,7 @@ use crate::domain::{
     rule::Severity,
 };
 
-use super::{Delivery, Payload};
+use super::{Alarm, AlarmKind, Delivery, Payload};
 
 /// Keeps everything. All methods may be called at once; writes are put in an order of their own.
 #[async_trait]
@@ -87,6 +87,12 @@ pub trait Store: Send + Sync + 'static {
         settlements: Arc<[Settlement]>,
         lane: Option<LaneRecord>,
     ) -> Result<(), StoreError>;
+
+    /// The alarms that people were told of and not yet that they are over. A store that keeps none
+    /// has none.
+    async fn alarms(&self) -> Result<Vec<Alarm>, StoreError> {
+        Ok(Vec::new())
+    }
 
     /// The lanes' records.
     async fn lanes(&self) -> Result<Vec<LaneRecord>, StoreError>;
@@ -256,8 +262,19 @@ pub struct Batch {
     pub notifications: Vec<NewNotification>,
     /// Rows that could not be understood; one that is known by its text is not kept twice.
     pub rejected: Vec<(RepoKey, super::Rejected)>,
+    /// Alarms that people are told of by these notifications.
+    pub alarms: Vec<AlarmChange>,
     /// When.
     pub at: Option<Timestamp>,
+}
+
+/// An alarm that people were told of, or told that it is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlarmChange {
+    /// It began.
+    Began(Alarm),
+    /// The one of this kind about this is over.
+    Over(AlarmKind, Arc<str>),
 }
 
 /// An entry with what was decided of it.

@@ -198,6 +198,13 @@ impl Drafter {
         }
     }
 
+    /// Ends the alarms about templates: others are in force, or the same under other rules.
+    pub(super) fn forget_failures(&self, now: Timestamp) {
+        for about in self.failures.forget() {
+            self.alarms.clear(AlarmKind::Template, &about, now);
+        }
+    }
+
     fn template_fails(&self, request: &RenderRequest<'_>, problem: &str, now: Timestamp) {
         let receiver = request.receiver;
         let about = self.failures.fails(request, now);
@@ -245,6 +252,13 @@ impl TemplateFailures {
         last.insert(about.clone(), now);
         self.any.store(true, Ordering::Relaxed);
         about
+    }
+
+    /// Forgets all of them, and says what alarms were about.
+    fn forget(&self) -> Vec<Arc<str>> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        self.any.store(false, Ordering::Relaxed);
+        last.drain().map(|(about, _)| about).collect()
     }
 
     /// Notes a success; says what the alarm was about that is over by it.

@@ -134,6 +134,7 @@ impl Deciding {
         let policy = Arc::new(policy);
         self.fit(policy.clone()).await?;
         self.policy.store(policy);
+        self.drafter.forget_failures(self.clock.now());
         Ok(())
     }
 

@@ -70,6 +70,8 @@ pub(super) struct Health {
     rejected_said: HashSet<usize>,
     rejected: Remembered,
     baselines: Baselines,
+    /// People were told before this start that it can't be read; it has not been read since.
+    recalled: bool,
 }
 
 struct Failing {
@@ -111,7 +113,9 @@ impl Health {
         blind_after: Duration,
     ) -> Self {
         let started_at = clock.now();
+        let recalled = UNREAD.into_iter().any(|kind| alarms.fires(kind, &name));
         Self {
+            recalled,
             name,
             alarms,
             clock,
@@ -304,15 +308,24 @@ impl Health {
             self.many_said = false;
         }
         self.board.read_repo(index, self.clock.now());
+        self.end_recalled();
         if self.refused.is_none() && std::mem::take(&mut self.blind) {
             self.clear(AlarmKind::SourceBlind);
             self.board.let_go();
         }
     }
 
+    /// What people were told before this start is over.
+    fn end_recalled(&mut self) {
+        if self.refused.is_none() && std::mem::take(&mut self.recalled) {
+            UNREAD.into_iter().for_each(|kind| self.clear(kind));
+        }
+    }
+
     /// The registry answered that there is nothing to be read, which is no blindness.
     pub(super) fn nothing_to_read(&mut self) {
         self.listed_at = Some(self.clock.now());
+        self.end_recalled();
         if self.refused.is_none() && std::mem::take(&mut self.blind) {
             self.clear(AlarmKind::SourceBlind);
             self.board.let_go();
@@ -420,6 +433,9 @@ impl Health {
         }
     }
 }
+
+/// The alarms that end when the source is read.
+const UNREAD: [AlarmKind; 3] = [AlarmKind::SourceBlind, AlarmKind::Credentials, AlarmKind::Gap];
 
 /// The alarm of a source that is refused in this way.
 const fn alarm_of(kind: SourceErrorKind) -> AlarmKind {

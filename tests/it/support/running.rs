@@ -156,6 +156,10 @@ impl Running {
         self.rest().await;
     }
 
+    pub(crate) fn control(&self) -> &dyn Control {
+        &*self.life.as_ref().unwrap().control
+    }
+
     /// What the API says.
     pub(crate) async fn get(&self, path: &str) -> String {
         let url = format!("{}{path}", self.life.as_ref().unwrap().url);
@@ -182,6 +186,11 @@ impl Running {
             return_msg: text(words),
             ..Row::at(WallTime(at + ZONE_S), Timestamp::from_second(at).unwrap())
         });
+    }
+
+    /// Every row that the registry shows of a repository is gone.
+    pub(crate) fn expire(&self, repo: &str) {
+        self.world.expire(repo, usize::MAX);
     }
 
     pub(crate) fn push_row(&self, row: Row) {

@@ -11,7 +11,7 @@ use crate::{
         entry::{EntryId, FieldHasher},
         notification::NotificationState,
     },
-    ports::{Batch, DecidedEntry, NewNotification, Rejected, RepoKey},
+    ports::{Alarm, AlarmChange, Batch, DecidedEntry, NewNotification, Rejected, RepoKey},
 };
 
 use super::{
@@ -35,6 +35,7 @@ pub(super) fn commit(writing: &mut Writing, batch: &Batch) -> Outcome<()> {
     }
     put_state(&writing.conn, &batch.changes)?;
     put_notifications(writing, &batch.notifications, &places)?;
+    put_alarms(&writing.conn, &batch.alarms)?;
     let at = batch.at.or(batch.entries.last().map(|decided| decided.taken_at));
     put_rejected(&writing.conn, &batch.rejected, at.unwrap_or_default())
 }
@@ -205,6 +206,24 @@ fn place_of(conn: &Connection, places: &Places, id: EntryId) -> Outcome<Option<i
     }
     let mut find = conn.prepare_cached("SELECT seq FROM entries WHERE id = ?1")?;
     Ok(find.query_row([id.0], |row| row.get(0)).optional()?)
+}
+
+fn put_alarms(conn: &Connection, changes: &[AlarmChange]) -> Outcome<()> {
+    for change in changes {
+        match change {
+            AlarmChange::Began(Alarm { kind, about, message, since }) => conn
+                .prepare_cached(
+                    "INSERT INTO alarms (kind, about, since, message) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (kind, about) DO UPDATE
+                     SET since = excluded.since, message = excluded.message",
+                )?
+                .execute(params![kind.name(), &**about, ms(*since), message])?,
+            AlarmChange::Over(kind, about) => conn
+                .prepare_cached("DELETE FROM alarms WHERE kind = ?1 AND about = ?2")?
+                .execute([kind.name(), &**about])?,
+        };
+    }
+    Ok(())
 }
 
 fn put_rejected(

@@ -53,7 +53,7 @@ use crate::{
         notification::NotificationId,
     },
     ports::{
-        AttemptView, Batch, Claim, Cursor, Delivery, EntryQuery, EntryView, Fold, Folding,
+        Alarm, AttemptView, Batch, Claim, Cursor, Delivery, EntryQuery, EntryView, Fold, Folding,
         HandOver, HandedOver, Known, LaneRecord, List, NotificationQuery, NotificationView,
         Observer, OutboxCount, Payload, RejectedView, RepoKey, Retention, RetriedDead, RetryDead,
         RuleCount, Settlement, Store, StoreError, StoreErrorKind,
@@ -304,6 +304,10 @@ impl Store for SqliteStore {
 
     async fn outbox(&self) -> Result<Vec<OutboxCount>, StoreError> {
         self.people.call(query::outbox).await
+    }
+
+    async fn alarms(&self) -> Result<Vec<Alarm>, StoreError> {
+        self.people.call(query::alarms).await
     }
 
     async fn rule_counts(&self) -> Result<Vec<RuleCount>, StoreError> {

@@ -29,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_digests.sql"),
     include_str!("../migrations/0003_fallback.sql"),
     include_str!("../migrations/0004_threads.sql"),
+    include_str!("../migrations/0005_alarms.sql"),
 ];
 
 /// How long a statement waits for a lock that somebody's shell or backup holds.

@@ -77,5 +77,5 @@ fn a_file_that_was_migrated_once_is_not_migrated_again() {
         let opened = open::open_writer(path, None).unwrap();
         opened.conn.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap()
     };
-    assert_eq!((version(&path), version(&path)), (4, 4));
+    assert_eq!((version(&path), version(&path)), (5, 5));
 }

@@ -9,8 +9,8 @@ use crate::{
         outcome::{OutcomeRecord, Scope},
     },
     ports::{
-        AttemptView, EntryQuery, EntryView, List, NotificationQuery, NotificationView, OutboxCount,
-        Payload, RejectedView, RuleCount,
+        Alarm, AlarmKind, AttemptView, EntryQuery, EntryView, List, NotificationQuery,
+        NotificationView, OutboxCount, Payload, RejectedView, RuleCount,
     },
 };
 
@@ -303,6 +303,19 @@ pub(super) fn outbox(conn: &Connection) -> Outcome<Vec<OutboxCount>> {
     }
     counts.sort_unstable_by(|one, other| one.receiver.cmp(&other.receiver));
     Ok(counts)
+}
+
+pub(super) fn alarms(conn: &Connection) -> Outcome<Vec<Alarm>> {
+    let mut find = conn.prepare_cached("SELECT kind, about, since, message FROM alarms")?;
+    let mut rows = find.query([])?;
+    let mut alarms = Vec::new();
+    while let Some(row) = rows.next()? {
+        // One of a kind that a later version knew is not ours to end.
+        let Some(kind) = AlarmKind::by_name(&row.get::<_, String>(0)?) else { continue };
+        let (about, since) = (row.get::<_, String>(1)?.into(), instant(row.get(2)?)?);
+        alarms.push(Alarm { kind, about, message: row.get(3)?, since });
+    }
+    Ok(alarms)
 }
 
 pub(super) fn rule_counts(conn: &Connection) -> Outcome<Vec<RuleCount>> {
