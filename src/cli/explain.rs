@@ -127,7 +127,7 @@ async fn of_id(id: &str, service: &Service) -> Result<Vec<Value>, Failure> {
 }
 
 /// The source that entries are taken to come from.
-fn source_of(named: Option<&str>, config: &Config) -> Result<Arc<str>, Failure> {
+pub(super) fn source_of(named: Option<&str>, config: &Config) -> Result<Arc<str>, Failure> {
     let known = config.sources.iter().map(|source| &*source.name);
     match named {
         Some(name) if known.clone().any(|known| known == name) => Ok(name.into()),

@@ -111,7 +111,8 @@ enum Unread {
     Source(Failure),
 }
 
-fn choose<'c>(
+/// The source of that name, opened.
+pub(super) fn choose<'c>(
     config: &'c Config,
     name: Option<&str>,
 ) -> Result<(&'c Configured, Arc<dyn Source>), Failure> {

@@ -18,6 +18,7 @@ pub mod packaging;
 pub mod plan;
 pub mod reload;
 pub mod render;
+pub mod replay;
 pub mod run;
 mod sample;
 pub mod schema;
@@ -111,6 +112,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Why an entry did or did not become a message
     Explain(explain::ExplainArgs),
+    /// Decide recorded entries again: what the rules, or others, would do
+    Replay(replay::ReplayArgs),
     /// Send a test message to a receiver by the true path
     Send(send::SendArgs),
     /// Show a template as it would be sent
@@ -202,6 +205,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Fetch(args) => fetch::run(&args, &files).await,
         Command::Plan(args) => plan::run(&args, &files).await,
         Command::Explain(args) => explain::run(&args, &files).await,
+        Command::Replay(args) => replay::run(&args, &files).await,
         Command::Send(args) => send::run(&args, &files).await,
         Command::Render(args) => render::run(&args, &files),
         Command::Status { args, service } => {

@@ -51,7 +51,12 @@ use crate::{
     document::{
         Code, Document, File, Kind, MAX_BYTES, MapReader, Node, Problem, Problems, Report, Value,
     },
-    domain::{cel::Compiler, clause::Clause, expression::Expressions, rule::RuleSet},
+    domain::{
+        cel::Compiler,
+        clause::Clause,
+        expression::Expressions,
+        rule::{Rule, RuleSet},
+    },
 };
 use interval::Intervals;
 use lint::Written;
@@ -68,6 +73,7 @@ pub use discover::Discover;
 pub use environment::Lookup;
 pub use locate::{FILE_NAME, locate};
 pub use receiver::{Receiver, send_timeout};
+pub use rule_files::is_rule_file;
 pub use rule_test::{Expected, Happens, Scenario, Step, TestFile, Written as WrittenExpectations};
 pub use schema::Schema;
 pub use service::{Alarms, Api, Retention};
@@ -206,6 +212,27 @@ pub fn check_rules(files: Vec<File>, request: &Request<'_>) -> Problems {
     report.into_problems()
 }
 
+/// The rules of these files, with the names that [`check_rules`] knows; what is hardly meant is not
+/// looked for.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn rules(files: Vec<File>, request: &Request<'_>) -> Result<Vec<Rule>, Problems> {
+    let report = Report::default();
+    let around = match files.first() {
+        Some(file) => Surroundings::of(Path::new(file.name()), request),
+        None => Surroundings::unknown(),
+    };
+    let Surroundings { names, templates, zone, intervals } = &around;
+    let mut reader = RuleReader::new(names, templates, zone, intervals);
+    for file in files {
+        let document = Document::parse(file, &report);
+        rule_document(&mut reader, &document, &report);
+    }
+    let (rules, _) = reader.finish(&report);
+    if report.errors() == 0 { Ok(rules) } else { Err(report.into_problems()) }
+}
+
 /// Reads the clauses of a silence, written as those of `match` are, in YAML or JSON.
 ///
 /// # Errors
@@ -341,7 +368,7 @@ fn whole(
     request: &Request<'_>,
     report: &Report,
     care: Care,
-) -> Option<(Config, Vec<crate::domain::rule::Rule>, Written)> {
+) -> Option<(Config, Vec<Rule>, Written)> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let Some(root) = &document.root else {
         if !document.broken {
@@ -367,7 +394,7 @@ fn whole(
     let intervals = Intervals::read(&mut map, &time_zone);
     let mut reader = RuleReader::new(&names, &names_of_templates, &time_zone, &intervals);
     let before = report.errors();
-    let rule_paths = rules(&mut map, folder, &mut reader, report);
+    let rule_paths = named_rules(&mut map, folder, &mut reader, report);
     let (rules, written) = reader.finish(report);
     if care == Care::Meant {
         let around = Around {
@@ -467,7 +494,7 @@ fn receivers(
     (receivers, names)
 }
 
-fn rules(
+fn named_rules(
     map: &mut MapReader<'_>,
     folder: &Path,
     reader: &mut RuleReader<'_>,

@@ -103,7 +103,8 @@ pub(super) fn documents(named: &[Named<'_>], report: &Report) -> Vec<Document> {
     documents
 }
 
-fn is_rule_file(name: &[u8]) -> bool {
+/// Whether a file of that name is read where a folder of rules is: not `*_test.yaml`.
+pub fn is_rule_file(name: &[u8]) -> bool {
     stem(name).is_some_and(|stem| !stem.is_empty() && !stem.ends_with(b"_test"))
 }
 

@@ -19,6 +19,7 @@ pub mod rule;
 pub mod verdict;
 mod wording;
 
+pub mod comparison;
 pub mod decision;
 pub mod digest;
 mod group;
@@ -29,6 +30,7 @@ pub mod rehearsal;
 pub mod silence;
 pub mod storm;
 
+pub mod lane_load;
 pub mod late;
 pub mod limit;
 pub mod notification;

@@ -177,6 +177,11 @@ impl RuleSet {
         Self { sources, ..self }
     }
 
+    /// What is known of the sources.
+    pub const fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
     /// What tells this set from every other one while both exist.
     pub(super) const fn identity(&self) -> &Arc<Matcher> {
         &self.matcher

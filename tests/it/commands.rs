@@ -7,6 +7,7 @@ mod explaining;
 mod help;
 mod packaging;
 mod planning;
+mod replaying;
 mod running;
 mod sending;
 mod standins;

@@ -3,6 +3,7 @@
 //! Rules are read from files by the configuration's front door; entries, ticks, restarts and reloads
 //! go through `decide`. Time is the test's own.
 
+mod comparison;
 mod folding;
 mod holds;
 mod incidents;

@@ -6,4 +6,4 @@
 
 mod sqlite;
 
-pub use sqlite::{SqliteSettings, SqliteStore};
+pub use sqlite::{Archive, SqliteSettings, SqliteStore};

@@ -19,6 +19,7 @@
 //!
 //! Deliberately absent: rusqlite's types outside this folder, and decisions.
 
+mod archive;
 mod checkpoint;
 mod code;
 mod commit;
@@ -59,6 +60,8 @@ use crate::{
         RuleCount, Settlement, Store, StoreError, StoreErrorKind,
     },
 };
+
+pub use archive::Archive;
 
 use self::{
     checkpoint::Checkpointer,

@@ -181,7 +181,7 @@ fn cant_write(path: &Path, file: &Path, error: &io::Error) -> StoreError {
 }
 
 /// Refuses what is plainly no database before SQLite touches it.
-fn check_header(path: &Path) -> Result<(), StoreError> {
+pub(super) fn check_header(path: &Path) -> Result<(), StoreError> {
     const MAGIC: &[u8; 16] = b"SQLite format 3\0";
     let mut head = Vec::with_capacity(MAGIC.len());
     File::open(path)
@@ -214,7 +214,7 @@ fn prepare(path: &Path, max_pages: Option<u32>) -> Outcome<Connection> {
 }
 
 /// Refuses another program's database, and one of a later version of this program.
-fn check_owner(path: &Path, conn: &Connection) -> Result<(), StoreError> {
+pub(super) fn check_owner(path: &Path, conn: &Connection) -> Result<(), StoreError> {
     let ask = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0));
     let look = || -> Outcome<(i64, i64, i64)> {
         Ok((

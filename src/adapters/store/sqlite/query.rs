@@ -123,6 +123,18 @@ pub(super) fn entries_by_id(conn: &Connection, ids: &[EntryId]) -> Outcome<Vec<E
     Ok(entries)
 }
 
+pub(super) fn entries_at(conn: &Connection, places: &[i64]) -> Outcome<Vec<Entry>> {
+    let mut find = conn.prepare_cached(concat!(entry_columns!(), "WHERE e.seq = ?1"))?;
+    let mut entries = Vec::with_capacity(places.len());
+    for place in places {
+        let mut rows = find.query([place])?;
+        if let Some(row) = rows.next()? {
+            entries.push(entry_view(row)?.entry);
+        }
+    }
+    Ok(entries)
+}
+
 /// The columns that [`notification_view`] reads, and what is read beside them for a single one.
 macro_rules! notification_columns {
     () => {
