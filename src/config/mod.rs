@@ -353,7 +353,7 @@ fn load_text(
     let problems = report.into_problems();
     match config {
         Some((config, rules, _)) if !failed => {
-            let rules = RuleSet::new(rules).over(source::for_deciding(&config.sources));
+            let rules = RuleSet::new(rules).over(source::for_deciding(&outlines(&config.sources)));
             let config = Config { rules, ..config };
             Ok(Loaded { config, warnings: problems })
         }
@@ -404,8 +404,8 @@ fn whole(
             intervals: &intervals,
             rules: &rules,
             complete: report.errors() == before,
-            sources: &testbed::source_names(&map, &sources, &time_zone),
-            deciding: source::for_deciding(&sources),
+            sources: &testbed::source_names(&map, &outlines(&sources), &time_zone),
+            deciding: source::for_deciding(&outlines(&sources)),
         };
         rule_tests(&rule_paths, &around, report);
     }
@@ -463,6 +463,11 @@ fn sources(map: &mut MapReader<'_>, folder: &Path, zone: &TimeZone) -> Vec<Sourc
         .into_iter()
         .filter_map(|(entry, value)| source::source(entry, value, folder, zone))
         .collect()
+}
+
+/// What deciding is to know of sources.
+fn outlines(sources: &[Source]) -> Vec<source::Outline> {
+    sources.iter().map(Source::outline).collect()
 }
 
 fn receivers(

@@ -57,6 +57,28 @@ pub struct Source {
     pub http: ClientSettings,
 }
 
+/// What deciding is to know of a source. None of it is a secret or lies behind one, so it can be read
+/// where the rest can't.
+#[derive(Debug, Clone)]
+pub(super) struct Outline {
+    /// Its name.
+    pub(super) name: Arc<str>,
+    /// How far back the log is walked again.
+    pub(super) overlap: Duration,
+    /// The zone of the log's timestamps.
+    pub(super) zone: TimeZone,
+    /// What becomes of messages about entries that are taken in late.
+    pub(super) catch_up: Option<CatchUp>,
+}
+
+impl Source {
+    /// What deciding is to know of it.
+    pub(super) fn outline(&self) -> Outline {
+        let Self { name, overlap, zone, catch_up, .. } = self.clone();
+        Outline { name, overlap, zone, catch_up }
+    }
+}
+
 /// What a source's type is configured with.
 #[derive(Debug, Clone)]
 pub enum SourceSettings {
@@ -146,26 +168,40 @@ pub(super) fn source(
     let mut duration =
         |key, bounds| map.get(key).and_then(|value: Value<'_>| value.duration(bounds));
     let poll_every = duration("poll_every", INTERVALS);
-    let overlap = duration("overlap", WINDOWS);
     let requests = map.get("requests_per_second").and_then(|value| value.number(0.01..=1000.0));
     let first_run = map.get("first_run").and_then(first_run);
-    let zone = map.get("time_zone").and_then(zone);
-    let catch_up = map.get("catch_up").and_then(catch_up);
+    let Outline { name, overlap, zone, catch_up } = outlined(entry, &mut map, default_zone);
     let http = http(&mut map, folder);
     map.finish("keys of a source");
     Some(Source {
-        name: Arc::clone(&entry.key.text),
+        name,
         settings: settings?,
         repos: repos.unwrap_or_default(),
         discover,
         poll_every: poll_every.unwrap_or(seconds(10)),
         requests_per_second: requests.unwrap_or(10.0),
         first_run: first_run.unwrap_or(if is_file { FirstRun::All } else { FirstRun::Skip }),
-        overlap: overlap.unwrap_or(seconds(600)),
-        zone: zone.unwrap_or_else(|| default_zone.clone()),
+        overlap,
+        zone,
         catch_up,
         http,
     })
+}
+
+/// Reads what deciding is to know of an entry of `sources`, whatever else is wrong with it.
+pub(super) fn outline(entry: &Entry, value: Value<'_>, default_zone: &TimeZone) -> Option<Outline> {
+    Some(outlined(entry, &mut value.map()?, default_zone))
+}
+
+fn outlined(entry: &Entry, map: &mut MapReader<'_>, default_zone: &TimeZone) -> Outline {
+    let overlap = map.get("overlap").and_then(|value| value.duration(WINDOWS));
+    let zone = map.get("time_zone").and_then(zone);
+    Outline {
+        name: Arc::clone(&entry.key.text),
+        overlap: overlap.unwrap_or(seconds(600)),
+        zone: zone.unwrap_or_else(|| default_zone.clone()),
+        catch_up: map.get("catch_up").and_then(catch_up),
+    }
 }
 
 fn repositories(value: Value<'_>) -> Option<Vec<Arc<str>>> {
@@ -218,7 +254,7 @@ fn catch_up(value: Value<'_>) -> Option<CatchUp> {
 }
 
 /// What deciding is to know of the sources.
-pub(super) fn for_deciding(sources: &[Source]) -> Sources {
+pub(super) fn for_deciding(sources: &[Outline]) -> Sources {
     let late = sources.iter().filter_map(|source| Some((source.name.clone(), source.catch_up?)));
     let overlap = sources.iter().map(|source| source.overlap).max();
     Sources { catch_up: late.collect(), overlap: overlap.unwrap_or_default() }

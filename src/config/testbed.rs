@@ -323,7 +323,7 @@ impl TestBed {
             .or_else(|| templates::compile(None, settings(), &Report::default()));
         let (names, recipients) =
             perhaps.as_mut().map(|map| recipients(map, folder)).unwrap_or_default();
-        let sources = perhaps.as_mut().map(|map| super::sources(map, folder, &zone));
+        let sources = perhaps.as_mut().map(|map| outlines(map, &zone));
         let deciding = sources.as_deref().map(source::for_deciding).unwrap_or_default();
         let sources = sources.unwrap_or_default();
         let sources = perhaps.map(|map| source_names(map, &sources, &zone)).unwrap_or_default();
@@ -451,10 +451,17 @@ fn recipients(map: &mut MapReader<'_>, folder: &Path) -> (Names, BTreeMap<Arc<st
     (Names::new(names, value.is_complete()), all)
 }
 
+/// What deciding is to know of the sources, which may lack their secrets.
+fn outlines(map: &mut MapReader<'_>, zone: &TimeZone) -> Vec<source::Outline> {
+    let entries = map.get("sources").and_then(|value| value.named("source")).unwrap_or_default();
+    let outlines = entries.into_iter().map(|(entry, value)| source::outline(entry, value, zone));
+    outlines.flatten().collect()
+}
+
 /// The sources that can be named, each with its zone; none where not all could be read.
 pub(super) fn source_names(
     map: &MapReader<'_>,
-    read: &[source::Source],
+    read: &[source::Outline],
     zone: &TimeZone,
 ) -> Vec<(Arc<str>, TimeZone)> {
     let Some((_, value)) = map.place_of("sources") else { return Vec::new() };

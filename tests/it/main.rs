@@ -6,6 +6,7 @@ mod alarms;
 mod api;
 mod commands;
 mod config;
+mod cookbook;
 mod cursor;
 mod delivery;
 mod docs;
