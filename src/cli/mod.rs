@@ -158,7 +158,7 @@ enum Command {
         #[command(flatten)]
         service: ServiceArgs,
     },
-    /// The JSON Schema of the configuration or of rule files, for editors
+    /// The JSON Schema of the configuration, of rule files or of rule tests, for editors
     Schema(schema::SchemaArgs),
     /// A shell's completions, on standard output
     Completions(packaging::CompletionsArgs),

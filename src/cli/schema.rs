@@ -25,6 +25,8 @@ pub enum Of {
     Config,
     /// Rule files
     Rules,
+    /// Rule tests
+    Tests,
 }
 
 /// Prints it.
@@ -35,6 +37,7 @@ pub fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
     let schema = match args.of {
         Of::Config => Schema::Config,
         Of::Rules => Schema::Rules,
+        Of::Tests => Schema::Tests,
     };
     output::line(format_args!("{:#}", schema.document()))?;
     Ok(Exit::Done)

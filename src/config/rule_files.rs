@@ -35,6 +35,11 @@ pub(super) fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
     inside(path, MAX_DEPTH, is_rule_file)
 }
 
+/// The rule files of a folder, and not of those within it.
+pub(super) fn files_beside(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    inside(folder, 0, is_rule_file)
+}
+
 /// The test files beside rules: those of a folder, or those in the folder of a file.
 pub(super) fn tests_of(path: &Path) -> io::Result<Vec<PathBuf>> {
     if fs::metadata(path)?.is_dir() {

@@ -93,8 +93,11 @@ struct Ground {
 enum Where {
     /// The rules of a configuration.
     Configured(PathBuf),
-    /// Those of a folder, with the receivers of a configuration where there is one.
+    /// Those of a folder and the folders within it, with the receivers of a configuration where
+    /// there is one.
     Folder(PathBuf, Option<PathBuf>),
+    /// Those of a folder alone.
+    Beside(PathBuf, Option<PathBuf>),
 }
 
 /// Loads the test files that paths stand for, and what they run on: those beside the rules of the
@@ -207,7 +210,12 @@ fn named(
 
 fn of_file(path: &Path, request: &Request<'_>) -> Where {
     let folder = path.parent().unwrap_or(Path::new(""));
-    of_folder(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }, path, request)
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    match of_folder(folder, path, request) {
+        // A test file may lie where much else does.
+        Where::Folder(folder, config) => Where::Beside(folder, config),
+        place => place,
+    }
 }
 
 /// The rules of the configuration around it if it holds the tests, else those of the folder.
@@ -253,7 +261,7 @@ impl TestBed {
         // Of a configuration that only lends its names nobody asked what is wrong with it.
         let (config, own) = match place {
             Where::Configured(config) => (Some(config.as_path()), report),
-            Where::Folder(_, config) => (config.as_deref(), &ignored),
+            Where::Folder(_, config) | Where::Beside(_, config) => (config.as_deref(), &ignored),
         };
         let text = config.and_then(|config| match read_text(config) {
             Ok(file) => Some((config, file)),
@@ -279,12 +287,15 @@ impl TestBed {
                 let named = |item| Some(Named { path: values::path(item, folder)?, value: item });
                 items.into_iter().filter_map(named).collect()
             }
-            Where::Folder(..) => Vec::new(),
+            Where::Folder(..) | Where::Beside(..) => Vec::new(),
         };
         let before = report.errors();
         let documents = match place {
             Where::Configured(_) => rule_files::documents(&named, report),
-            Where::Folder(folder, _) => of_folder_alone(folder, report),
+            Where::Folder(folder, _) => documents_of(folder, rule_files::files_of(folder), report),
+            Where::Beside(folder, _) => {
+                documents_of(folder, rule_files::files_beside(folder), report)
+            }
         };
         bed.read_rules(documents, report);
         bed.complete &= report.errors() == before;
@@ -408,8 +419,12 @@ impl TestBed {
 }
 
 /// The documents of a folder's rule files.
-fn of_folder_alone(folder: &Path, report: &Report) -> Vec<Document> {
-    let files = match rule_files::files_of(folder) {
+fn documents_of(
+    folder: &Path,
+    files: std::io::Result<Vec<PathBuf>>,
+    report: &Report,
+) -> Vec<Document> {
+    let files = match files {
         Ok(files) => files,
         Err(error) => {
             report.add(unreadable(folder, &error, None));

@@ -33,6 +33,8 @@ use crate::{
     },
 };
 
+pub(super) use expectation::reasons;
+
 pub use expectation::Expected;
 
 /// How long a scenario goes on after all that is written of it, where it does not say until when:

@@ -68,7 +68,7 @@ fn of_field(field: Field) -> Value {
     })
 }
 
-const fn about(field: Field) -> &'static str {
+pub(super) const fn about(field: Field) -> &'static str {
     match field {
         Field::Repo => "The repository; a bare value is a glob, in which `*` stops at `/`",
         Field::Tag => "The image's tag; a bare value is a regular expression, anchored",

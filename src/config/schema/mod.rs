@@ -13,6 +13,7 @@ mod rules;
 mod service;
 mod shape;
 mod sources;
+mod tests;
 
 use serde_json::{Value, json};
 
@@ -23,17 +24,20 @@ pub enum Schema {
     Config,
     /// A rule file.
     Rules,
+    /// A file of rule tests.
+    Tests,
 }
 
 impl Schema {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Config, Self::Rules];
+    pub const ALL: &'static [Self] = &[Self::Config, Self::Rules, Self::Tests];
 
     /// Its name on the command line, and its file's without the end.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Config => "config",
             Self::Rules => "rules",
+            Self::Tests => "tests",
         }
     }
 
@@ -42,6 +46,7 @@ impl Schema {
         let (title, body) = match self {
             Self::Config => ("triggerbell.yaml", service::config()),
             Self::Rules => ("Rules of triggerbell", rules::rules()),
+            Self::Tests => ("Rule tests of triggerbell", tests::tests()),
         };
         let mut document = json!({
             "$schema": "http://json-schema.org/draft-07/schema#",
@@ -50,7 +55,7 @@ impl Schema {
         for (word, value) in body.as_object().into_iter().flatten() {
             document[word] = value.clone();
         }
-        if self == Self::Rules {
+        if self != Self::Config {
             document["definitions"] = rules::definitions();
         }
         document

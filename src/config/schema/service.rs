@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     receivers,
-    shape::{Key, Scalars, key, map, named, shown, some, text},
+    shape::{Key, Scalars, any, key, map, named, shown, some, text},
     sources,
 };
 use crate::adapters::{http::ClientSettings, source::DEFAULT_ZONE};
@@ -20,7 +20,7 @@ pub(super) fn config() -> Value {
             .default(DEFAULT_ZONE),
         key("sources", "Where entries come from, by name", sources::sources()).needed(),
         key("receivers", "Where messages go, by name; rules send to these", receivers::receivers()),
-        key("rules", "Rule files, and folders of them", some(&text())).example(json!(["rules/"])),
+        key("rules", "Rule files, and folders of them", any(&text())).example(json!(["rules/"])),
         key("templates", "A folder of templates of your own", text()).example("templates/"),
         key("store", "Where everything is kept", store()),
         key("api", "The HTTP API", api()),

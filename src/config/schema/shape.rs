@@ -84,6 +84,11 @@ pub(super) fn some(item: &Value) -> Value {
     json!({"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]})
 }
 
+/// One value, or a list of them, which may be empty.
+pub(super) fn any(item: &Value) -> Value {
+    json!({"anyOf": [item, {"type": "array", "items": item}]})
+}
+
 /// A field's name.
 pub(super) fn field() -> Value {
     words(Field::ALL.iter().map(|field| field.name()))

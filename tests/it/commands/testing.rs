@@ -506,6 +506,16 @@ async fn an_update_keeps_what_was_asked_and_refuses_what_it_can_not_change() {
     assert_eq!(read(), shared);
 }
 
+#[tokio::test]
+async fn the_shipped_rules_and_the_examples_keep_to_their_tests_to_the_last_clause() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in ["rules/", "examples"] {
+        let ended = run(root, &[path, "--coverage=100"]).await;
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{path}: {}", ended.out);
+        assert!(ended.out.contains("ok      "), "{}", ended.out);
+    }
+}
+
 /// The blocks of a page, of one language.
 fn blocks(page: &str, language: &str) -> Vec<String> {
     let text = std::fs::read_to_string(page).unwrap();

@@ -112,6 +112,24 @@ proptest! {
     }
 }
 
+/// The problems of a test file of the shipped rules.
+fn check_tests(text: String) -> Problems {
+    let request = Request { config: None, data_dir: None, env: &|_| None };
+    config::check_rules(vec![File::new("rules/mutated_test.yaml", text)], &request)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn a_mutated_test_file_is_read_to_its_end(which in any::<prop::sample::Index>(), edits in edits()) {
+        let folders = ["tests/it/config/broken/rule-tests/rules", "rules", "examples/rules"];
+        let files = folders.iter().flat_map(|folder| config::test_files(Path::new(folder)).unwrap());
+        let cases: Vec<_> = files.collect();
+        show_all(&check_tests(apply(std::fs::read_to_string(which.get(&cases)).unwrap(), &edits)));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() })]
 
@@ -173,10 +191,11 @@ fn what_is_too_much_is_refused_quickly() {
     for text in hostile {
         let begin = text.chars().take(40).collect::<String>();
         let started = std::time::Instant::now();
-        let problems = check_rules(text);
+        let problems = check_rules(text.clone());
         assert!(problems.errors() > 0);
         assert!(problems.iter().len() <= MAX_PROBLEMS);
         show_all(&problems);
+        show_all(&check_tests(text));
         let took = started.elapsed();
         assert!(took < Duration::from_secs(20), "{begin:?} took {took:?}");
         println!("{begin:?} took {took:?}");
