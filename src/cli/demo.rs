@@ -166,14 +166,24 @@ impl Drop for Folder {
     }
 }
 
-/// Failures go to both chats, those in production to the members on call too, and of the successes
-/// only those in production, which Slack takes at one a second: so the lanes keep up with the
-/// pushes, and not every push becomes a message.
+/// What fails is one message in Slack until it is well again: reminders go into its thread and the
+/// recovery takes its place. A service that can't make up its mind is told to flap; forty jobs that fail
+/// at once are more than the robot takes, and become a digest. Members on call get what fails in
+/// production, and of the successes only those in production are told.
 const RULES: &str = "\
 rules:
+  - name: nightly-jobs
+    match: {namespace: batch, returnCode: {not: 0}}
+    severity: warning
+    notify: change
+    send_to: [ops-wecom]
+    stop: true
   - name: deploy-failed
     match: {returnCode: {not: 0}}
     severity: error
+    notify: change
+    remind: 1m
+    flapping: {changes: 4, within: 5m}
     send_to: [ops-wecom, dev-slack]
   - name: production-failed
     match: {returnCode: {not: 0}, namespace: prod}

@@ -67,6 +67,9 @@ impl Demo {
         let wall = Wall::start(wall, wall_settings, &stop)?;
         let now = machine_clock();
         let mut feed = Feed::new(settings.seed, &repos, settings.rate);
+        if let Some(repo) = repos.last() {
+            feed.set_bursts(repo);
+        }
         feed.fill(&world, settings.backlog, now());
         let registry_settings = RegistrySettings {
             credentials: Credentials::generated(settings.seed),

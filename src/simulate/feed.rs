@@ -13,7 +13,7 @@ use crate::domain::entry::{Row, WallTime};
 
 use super::{
     serve::Now,
-    story::{REPOS, Story, Told},
+    story::{REPOS, Story, Told, jobs},
     world::{RowRef, World},
 };
 
@@ -25,6 +25,11 @@ const LATE_MAX_MS: u64 = 30_000;
 
 /// The longest and shortest past that a backlog is spread over, in seconds.
 const BACKLOG_SPAN_S: (i64, i64) = (3600, 7 * 86_400);
+
+/// When the first burst comes, how long what fails by it does so, and how long it is until the next.
+const BURST_FIRST: Duration = Duration::from_secs(20);
+const BURST_LASTS: Duration = Duration::from_secs(75);
+const BURST_REST: Duration = Duration::from_secs(105);
 
 /// The most pushes of one step; when more are due, they are given up rather than piled up.
 const STEP_MAX: usize = 10_000;
@@ -89,8 +94,17 @@ pub struct Feed {
     rate: Rate,
     late: f64,
     next_push: Option<Timestamp>,
+    burst: Option<Burst>,
     due: BTreeMap<(Timestamp, u64), Due>,
     order: u64,
+}
+
+/// Many jobs of a repository that fail at once, and recover at once.
+struct Burst {
+    repo: String,
+    /// When the next is; the first is a while after the first step.
+    next: Option<Timestamp>,
+    fails: bool,
 }
 
 enum Due {
@@ -108,6 +122,7 @@ impl Feed {
             rate,
             late: 0.0,
             next_push: None,
+            burst: None,
             due: BTreeMap::new(),
             order: 0,
         }
@@ -121,6 +136,11 @@ impl Feed {
     /// The probability that a row is published late (the fault `late`).
     pub fn set_late(&mut self, chance: f64) {
         self.late = chance;
+    }
+
+    /// Every three minutes, beside the rate, many jobs of a repository fail at once and recover at once.
+    pub fn set_bursts(&mut self, repo: &str) {
+        self.burst = Some(Burst { repo: repo.to_owned(), next: None, fails: true });
     }
 
     /// Puts `rows` rows into the world at once, spread over the past before `now`.
@@ -160,6 +180,7 @@ impl Feed {
             next_push = next_push.saturating_add(gap).unwrap_or(Timestamp::MAX);
         }
         self.next_push = Some(next_push.max(now));
+        let next_push = self.burst(world, now).map_or(next_push, |at| at.min(next_push));
         while let Some(first) = self.due.first_entry()
             && first.key().0 <= now
         {
@@ -185,6 +206,22 @@ impl Feed {
                 () = stop.cancelled() => return,
             }
         }
+    }
+
+    /// Publishes the burst that is due; when the next is.
+    fn burst(&mut self, world: &World, now: Timestamp) -> Option<Timestamp> {
+        let burst = self.burst.as_mut()?;
+        let after = |wait: Duration| now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+        let next = *burst.next.get_or_insert_with(|| after(BURST_FIRST));
+        if next > now {
+            return Some(next);
+        }
+        for row in jobs(&burst.repo, burst.fails, wall_time(now), now) {
+            world.push(row);
+        }
+        burst.next = Some(after(if burst.fails { BURST_LASTS } else { BURST_REST }));
+        burst.fails = !burst.fails;
+        burst.next
     }
 
     fn push(&mut self, world: &World, at: Timestamp) -> usize {
@@ -244,6 +281,27 @@ mod tests {
         let counts = world.counts();
         assert!((4_500..5_500).contains(&counts.published), "{counts:?}");
         assert!((80..300).contains(&counts.revised), "{counts:?}");
+    }
+
+    #[test]
+    fn bursts_fail_and_recover_beside_the_rate() {
+        let repos = Feed::default_repos();
+        let world = World::new(&repos);
+        let mut feed = Feed::new(3, &repos, Rate::NEVER);
+        feed.set_bursts(&repos[0]);
+        let start = Timestamp::from_second(1_700_000_000).unwrap();
+        let mut now = start;
+        while now < start + SignedDuration::from_secs(200) {
+            now = feed.step(&world, now);
+        }
+        let rows = world.rows(&repos[0]);
+        let at = |second: i64, code: i64| {
+            rows.iter()
+                .filter(|row| row.time == start + SignedDuration::from_secs(second))
+                .filter(|row| row.return_code == Some(code))
+                .count()
+        };
+        assert_eq!((at(20, 1), at(95, 0), rows.len()), (40, 40, 80));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! What happens in a made-up company: images are pushed, services are updated, some fail and
-//! recover, one flaps.
+//! recover, one flaps, and many jobs fail at once when what they are built on is broken.
 //!
 //! A pure generator: the same seed tells the same story, and time is a parameter. Deliberately
 //! absent: when pushes happen and how rows reach the log (`feed`).
@@ -79,6 +79,9 @@ const FAILURES: &[(i64, &str)] = &[
     (504, "连接集群超时,请检查集群状态"),
 ];
 
+/// Jobs that are updated together.
+const JOBS: usize = 40;
+
 /// How likely a push makes a well service fail.
 const FAILS: f64 = 0.09;
 /// How likely a row comes without its result.
@@ -122,6 +125,33 @@ impl Story {
         }
         told
     }
+}
+
+/// What all jobs are built on is pushed: the rows of their updates, which fail or go well together.
+pub(super) fn jobs(repo: &str, fail: bool, wall_time: WallTime, time: Timestamp) -> Vec<Row> {
+    let text = |text: &str| Some(text.into());
+    let row = |number: usize| {
+        let service = format!("job-{number:02}");
+        Row {
+            repo: text(repo),
+            tag: text("nightly"),
+            trigger: text(&format!("nightly-{service}")),
+            invoke_source: text("IMAGE_PUSH"),
+            invoke_action: text("SERVICE_UPDATE"),
+            invoke_method: text("taglist"),
+            invoke_expr: text("nightly"),
+            app_id: text("1254110000"),
+            service: text(&service),
+            cluster_id: Some(cluster(PRODUCTION)),
+            namespace: text("batch"),
+            container: text(&service),
+            cluster_region: Some(PRODUCTION.region),
+            return_code: Some(i64::from(fail)),
+            return_msg: text(if fail { "Back-off pulling image: ImagePullBackOff" } else { "ok" }),
+            ..Row::at(wall_time, time)
+        }
+    };
+    (1..=JOBS).map(row).collect()
 }
 
 impl Repo {

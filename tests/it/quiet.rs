@@ -3,7 +3,9 @@
 //! Rules are read from files by the configuration's front door; entries, ticks, restarts and reloads
 //! go through `decide`. Time is the test's own.
 
+mod burst;
 mod comparison;
+mod day;
 mod folding;
 mod holds;
 mod incidents;

@@ -166,6 +166,17 @@ impl Running {
         super::process::client().get(url).send().await.unwrap().text().await.unwrap()
     }
 
+    /// Asks the API for something, which it has to grant.
+    pub(crate) async fn post(&self, path: &str, body: &serde_json::Value) {
+        let url = format!("{}{path}", self.life.as_ref().unwrap().url);
+        let asked = super::process::client()
+            .post(url)
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        let answer = asked.send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    }
+
     pub(crate) async fn json(&self, path: &str) -> serde_json::Value {
         serde_json::from_str(&self.get(path).await).unwrap()
     }
@@ -207,6 +218,12 @@ impl Running {
             tokio::time::advance(step).await;
             self.rest().await;
         }
+    }
+
+    /// Time passes until an instant.
+    pub(crate) async fn pass_until(&self, instant: &str) {
+        let until = instant.parse::<Timestamp>().unwrap().duration_since(self.clock.now());
+        self.pass(until.unsigned_abs()).await;
     }
 
     /// Waits, while the clock stands still, until nothing more happens.
