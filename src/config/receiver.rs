@@ -77,6 +77,30 @@ pub(super) struct ReadReceiver<'a> {
     pub(super) fallback: Option<Value<'a>>,
 }
 
+/// Warns of what says how messages fold where none does.
+fn warn_of_idle_digest(
+    digest: Option<Value<'_>>,
+    after: Option<Value<'_>>,
+    folds: bool,
+    paced: bool,
+) {
+    let idle = |value: Value<'_>, key: &str, help: &str| {
+        let message = format!("`{key}` has no effect here");
+        value.add(value.problem(Code::NoEffect, message).help(help));
+    };
+    match (digest, after) {
+        (Some(digest), _) if folds && !paced => idle(
+            digest,
+            "digest",
+            "what has no pace never waits for one, so nothing folds: add `pace: 20/1m`",
+        ),
+        (_, Some(after)) if !folds => {
+            idle(after, "digest_after", "nothing folds here: add `digest: on`");
+        }
+        _ => {}
+    }
+}
+
 /// Reads one entry of `receivers`.
 pub(super) fn receiver<'a>(entry: &Entry, value: Value<'a>, folder: &Path) -> ReadReceiver<'a> {
     let name: Arc<str> = Arc::clone(&entry.key.text);
@@ -93,9 +117,15 @@ pub(super) fn receiver<'a>(entry: &Entry, value: Value<'a>, folder: &Path) -> Re
     let concurrency = map.get("concurrency").and_then(|value| value.number(1..=256));
     let http = http(&mut map, folder);
     let fallback = map.get("fallback");
-    let digest = map.get("digest").and_then(|value| value.one_of(&[("on", true), ("off", false)]));
-    let digest_after =
-        map.get("digest_after").and_then(|value| value.duration(seconds(10)..=seconds(3600)));
+    let digest_written = map.get("digest");
+    let digest = digest_written.and_then(|value| value.one_of(&[("on", true), ("off", false)]));
+    let after_written = map.get("digest_after");
+    let digest_after = after_written.and_then(|value| value.duration(seconds(10)..=seconds(3600)));
+    if let Some(kind) = kind {
+        let folds = digest.unwrap_or(kind.digest);
+        let paced = pace_written.is_some() || kind.default_pace.is_some();
+        warn_of_idle_digest(digest_written, after_written, folds, paced);
+    }
     map.finish("keys of a receiver");
     let receiver =
         settings.zip(kind).map(|((settings, Forms { form, wecom }, guard), kind)| Receiver {

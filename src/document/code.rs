@@ -415,7 +415,10 @@ that grew too large, so nothing is said of it; the rule itself is sound."
 
     NoEffect "W015" "a setting without effect"
 "`remind` is for rules that have incidents (`notify: change`, `{count: …}`, `{absent_for: …}`), and
-`flapping` for those with `notify: change`. On another rule nothing happens."
+`flapping` for those with `notify: change`. On another rule nothing happens.
+
+`digest` folds what a receiver's `pace` can't clear: without a `pace`, which a webhook has none of by
+default, nothing waits and nothing folds. `digest_after` is for receivers whose messages fold."
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! Ends of a service: killed at any instant, asked to stop under load, refused beside another.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use triggerbell::domain::entry::{Row, WallTime};
+
 use crate::{
-    service::{EVERYTHING, audit, waiting},
+    service::{EVERYTHING, audit, waiting, webhooks},
     support::{
         process::{PATIENCE, Service, ran, until, until_within},
         receiver::{Receiver, Reply, Seen},
@@ -121,6 +123,107 @@ async fn killed_a_hundred_times_it_loses_nothing() {
     eprintln!("{tally:?}");
     assert_eq!((tally.lost, tally.invented, tally.accepted), (0, 0, tally.rows));
     assert!(tally.rows > 10_000 && repeats > 0, "what was to be tried was not: {tally:?}");
+}
+
+/// Incidents that open and end, each told when it does; and groups that wait for longer than a life.
+const QUIET: &str = "\
+rules:
+  - name: incidents
+    match: {returnCode: {not: 0}}
+    by: [service]
+    notify: change
+    flapping: {changes: 100, within: 1m}
+    send_to: [incidents]
+  - name: groups
+    match: {returnCode: {not: 0}}
+    by: [service]
+    group: {wait: 2s, max: 100}
+    send_to: [groups]
+";
+
+/// How often the service is killed with incidents and groups open.
+const QUIET_KILLS: usize = 40;
+
+/// Services, each of which fails and recovers in turns.
+const SERVICES: i64 = 30;
+
+/// The `number`-th row: a service fails, and the next time it is well.
+fn push_turn(stand: &Stand, number: i64) {
+    let at = jiff::Timestamp::now().as_second();
+    let text = |text: String| Some(text.into_boxed_str());
+    stand.world.push(Row {
+        repo: text("shop/api".to_owned()),
+        tag: text(format!("v{number}")),
+        service: text(format!("svc-{}", number % SERVICES)),
+        return_code: Some(i64::from(number / SERVICES % 2 == 0)),
+        ..Row::at(WallTime(at + 8 * 3600), jiff::Timestamp::from_second(at).unwrap())
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_with_incidents_and_groups_open_each_is_told_as_if_it_had_not_been() {
+    let stand = Stand::start(&["shop/api"]).await;
+    let receiver = moody().await;
+    let folder = tempfile::tempdir().unwrap();
+    let source = stand.source("first_run: all\n    poll_every: 1s\n    requests_per_second: 500");
+    let hooks = webhooks(&[("incidents", &receiver.url), ("groups", &receiver.url)]);
+    Service::configure(folder.path(), &format!("{source}{hooks}"), QUIET);
+    let mut rng = fastrand::Rng::with_seed(0x9b1d);
+    let mut rows = 0;
+    // Of one service a row is at least two seconds younger than the one before.
+    let mut pushing = tokio::time::interval(Duration::from_millis(75));
+    for kill in 0..QUIET_KILLS {
+        let mut child = Service::spawn(folder.path(), &[]);
+        let end = Instant::now() + Duration::from_millis(rng.u64(20..1_200));
+        while Instant::now() < end {
+            pushing.tick().await;
+            push_turn(&stand, rows);
+            rows += 1;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself in life {kill}");
+        child.kill().await.unwrap();
+    }
+    // The last round is whole, and everything is well.
+    while rows % (2 * SERVICES) != 0 {
+        pushing.tick().await;
+        push_turn(&stand, rows);
+        rows += 1;
+    }
+    let failures = usize::try_from(rows / 2).unwrap();
+    let service = Service::again(folder.path(), &[]).await;
+    // Each message once, by its id, whatever was repeated.
+    let told = |path: &str| {
+        let mut told = HashMap::new();
+        for seen in receiver.seen() {
+            if seen.status < 299 && seen.path == path {
+                told.insert(seen.id(), seen.json()["data"].clone());
+            }
+        }
+        told
+    };
+    let grouped =
+        || -> u64 { told("/groups").values().map(|data| data["count"].as_u64().unwrap()).sum() };
+    until_within(PATIENCE, Duration::from_millis(500), "all is told", async || {
+        let status = service.json("/api/v1/status").await;
+        told("/incidents").len() >= 2 * failures
+            && grouped() >= failures as u64
+            && waiting(&status, "incidents") + waiting(&status, "groups") == 0
+    })
+    .await;
+    assert!(service.terminate().await.success());
+    let mut by_reason: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for data in told("/incidents").values() {
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let key = (text(&data["entry"]["service"]), text(&data["reason"]));
+        *by_reason.entry(key).or_default() += 1;
+    }
+    let each = failures / usize::try_from(SERVICES).unwrap();
+    assert_eq!(by_reason.len(), 2 * usize::try_from(SERVICES).unwrap(), "{by_reason:?}");
+    assert!(by_reason.values().all(|&count| count == each), "{each} of each: {by_reason:?}");
+    assert_eq!(grouped(), failures as u64, "every failure is in one group");
+    let groups = told("/groups").len();
+    eprintln!("{QUIET_KILLS} kills, {rows} rows: {} messages, {groups} groups", 2 * failures);
+    assert!(groups < failures, "groups are messages of several");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
