@@ -13,7 +13,7 @@ use axum::{
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
-use super::{Problem, Shared};
+use super::{ApiSettings, Problem, Shared};
 
 /// Lets a request to `/api/v1` through, or says why not.
 pub(crate) async fn admit(
@@ -22,17 +22,18 @@ pub(crate) async fn admit(
     next: Next,
 ) -> Response<Body> {
     let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    let checked = authorise(&shared, request.headers(), writes)
-        .and_then(|()| if writes { check_write(&shared, &request) } else { Ok(()) });
+    let settings = shared.settings.load_full();
+    let checked = authorise(&settings, request.headers(), writes)
+        .and_then(|()| if writes { check_write(&settings, &request) } else { Ok(()) });
     match checked {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-fn authorise(shared: &Shared, headers: &HeaderMap, writes: bool) -> Result<(), Problem> {
-    let Some(token) = &shared.settings.token else {
-        if writes && !shared.settings.bound.ip().is_loopback() {
+fn authorise(settings: &ApiSettings, headers: &HeaderMap, writes: bool) -> Result<(), Problem> {
+    let Some(token) = &settings.token else {
+        if writes && !settings.bound.ip().is_loopback() {
             let detail = "writing takes a token here: set `api.token`, or listen on 127.0.0.1";
             return Err(Problem::new(StatusCode::FORBIDDEN, detail));
         }
@@ -57,7 +58,7 @@ fn authorise(shared: &Shared, headers: &HeaderMap, writes: bool) -> Result<(), P
 }
 
 /// Refuses what a web page of somebody else's could make a browser send.
-fn check_write(shared: &Shared, request: &Request) -> Result<(), Problem> {
+fn check_write(settings: &ApiSettings, request: &Request) -> Result<(), Problem> {
     let headers = request.headers();
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
@@ -66,7 +67,7 @@ fn check_write(shared: &Shared, request: &Request) -> Result<(), Problem> {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !is_ours(shared, host) {
+    if !is_ours(settings, host) {
         let detail = format!(
             "{host:?} is not a name of this service: write to its address, or set `api.public_url` \
              to the URL that it is reached under"
@@ -79,7 +80,7 @@ fn check_write(shared: &Shared, request: &Request) -> Result<(), Problem> {
         .as_ref()
         .filter(|origin| matches!(origin.scheme_str(), Some("http" | "https")))
         .and_then(Uri::authority);
-    if authority.is_some_and(|it| same(it.as_str(), host) || is_public(shared, it.as_str())) {
+    if authority.is_some_and(|it| same(it.as_str(), host) || is_public(settings, it.as_str())) {
         return Ok(());
     }
     Err(Problem::new(StatusCode::FORBIDDEN, "the Origin is another site's"))
@@ -88,18 +89,18 @@ fn check_write(shared: &Shared, request: &Request) -> Result<(), Problem> {
 /// Whether a `Host` is one that a stranger's web page can't have: an address, `localhost`, the
 /// public URL's, or, where a token is asked for too, a name without a dot, as machines and
 /// containers have among themselves.
-fn is_ours(shared: &Shared, host: &str) -> bool {
+fn is_ours(settings: &ApiSettings, host: &str) -> bool {
     let Ok(authority) = host.parse::<axum::http::uri::Authority>() else { return false };
     let name = authority.host();
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     bare.parse::<std::net::IpAddr>().is_ok()
         || name.eq_ignore_ascii_case("localhost")
-        || (shared.settings.token.is_some() && !name.contains('.'))
-        || is_public(shared, host)
+        || (settings.token.is_some() && !name.contains('.'))
+        || is_public(settings, host)
 }
 
-fn is_public(shared: &Shared, authority: &str) -> bool {
-    let url = shared.settings.public_url.as_deref().and_then(|url| url.parse::<Uri>().ok());
+fn is_public(settings: &ApiSettings, authority: &str) -> bool {
+    let url = settings.public_url.as_deref().and_then(|url| url.parse::<Uri>().ok());
     url.as_ref().and_then(Uri::authority).is_some_and(|ours| same(ours.as_str(), authority))
 }
 

@@ -18,6 +18,7 @@ mod view;
 
 use std::{net::SocketAddr, sync::Arc};
 
+use arc_swap::ArcSwap;
 use axum::{
     Router,
     http::{StatusCode, Uri},
@@ -46,7 +47,7 @@ pub struct ApiSettings {
 /// What handlers share.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    settings: Arc<ApiSettings>,
+    settings: Arc<ArcSwap<ApiSettings>>,
     control: Arc<dyn Control>,
     store: Arc<dyn Store>,
     ingest: Arc<dyn Ingest>,
@@ -57,7 +58,7 @@ pub(crate) struct Shared {
 /// The whole API. A route is added by its handler, which carries its method, path and description
 /// (`#[utoipa::path]`); what comes under `/api/v1` is guarded and described as such.
 pub fn router(
-    settings: ApiSettings,
+    settings: Arc<ArcSwap<ApiSettings>>,
     control: Arc<dyn Control>,
     store: Arc<dyn Store>,
     ingest: Arc<dyn Ingest>,
@@ -87,7 +88,7 @@ pub fn router(
         .routes(routes!(ingest::take))
         .split_for_parts();
     let openapi = openapi::whole(whole.nest(openapi::V1, described));
-    let shared = Shared { settings: Arc::new(settings), control, store, ingest, openapi };
+    let shared = Shared { settings, control, store, ingest, openapi };
     let guarded = middleware::from_fn_with_state(shared.clone(), guard::admit);
     open.nest(openapi::V1, v1.route_layer(guarded))
         .fallback(no_such_path)

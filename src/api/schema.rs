@@ -122,10 +122,32 @@ pub(crate) struct Reloaded {
     added: Vec<String>,
     /// Names of rules that are gone.
     removed: Vec<String>,
+    sources: Exchanged,
+    receivers: Exchanged,
     /// What of the configuration is taken up at the next start only.
     at_restart: Vec<String>,
     /// Warnings, as `check --format json` has them.
     warnings: Vec<serde_json::Value>,
+}
+
+/// Which sources or receivers were exchanged, by name.
+#[derive(ToSchema)]
+pub(crate) struct Exchanged {
+    added: Vec<String>,
+    removed: Vec<String>,
+    changed: Vec<String>,
+}
+
+/// What came of the last reload.
+#[derive(ToSchema)]
+pub(crate) struct ReloadStatus {
+    at: Timestamp,
+    /// `api`, `signal` or `files`.
+    by: String,
+    /// `loaded`, `refused` or `failed`; after the last two, what was in force before is.
+    result: String,
+    #[schema(required)]
+    detail: Option<String>,
 }
 
 /// Problem details of a reload that was refused.
@@ -504,6 +526,9 @@ pub(crate) struct Status {
     sources: BTreeMap<String, SourceStatus>,
     receivers: BTreeMap<String, LaneStatus>,
     rules: u64,
+    /// Null where there was none since the start.
+    #[schema(required)]
+    reload: Option<ReloadStatus>,
     alarms: Vec<Alarm>,
 }
 

@@ -4,16 +4,23 @@
 //! Deliberately absent: decisions, and anything global; two Apps live in one process.
 
 mod files;
+mod fleet;
 mod reload;
 mod retry;
 mod service;
 mod silences;
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -33,24 +40,28 @@ use crate::{
         board::LaneBoards,
         cursor::FirstRun,
         decider::{Decider, DeciderWorld, Deciding, Policy},
-        delivery::{Lane, LaneSettings, LaneWorld},
+        delivery::LaneWorld,
         digest::Digests,
         fallback::Fallback,
-        intake::{DiscoverSettings, Inbox, InboxLoop, Intake, IntakeSettings, IntakeWorld},
+        intake::{DiscoverSettings, Inbox, InboxLoop, IntakeSettings, IntakeWorld, SourceBoards},
         teller::AlarmTeller,
         upkeep::{RetentionSettings, Upkeep},
         wake::Wakes,
         watch::Watch,
     },
-    ports::{AlarmKind, Clock, Control, Notifier, PushSource, Renderer, Source, Store, StoreError},
+    ports::{AlarmKind, Clock, Control, LaneRecord, Notifier, Renderer, Source, Store, StoreError},
     telemetry::Metrics,
 };
 
+use fleet::{Fleet, Loop, Opened};
 use reload::{InForce, Reloader};
 use service::{Service, ServiceParts};
 
 pub use files::{Files, watch as watch_files};
 pub use reload::Loader;
+
+/// Loops of a reload that wait to be started.
+const STARTS: usize = 16;
 
 /// What a send may take beyond its own limits before it is given up.
 const SEND_GRACE: Duration = Duration::from_secs(5);
@@ -84,10 +95,13 @@ pub struct LoopFailed;
 pub struct App {
     listener: TcpListener,
     router: axum::Router,
-    intakes: Vec<Intake>,
     deciding: Deciding,
     inbox: InboxLoop,
-    lanes: Vec<Lane>,
+    /// Of sources and receivers, and those that reloads bring.
+    loops: Vec<Loop>,
+    starts: mpsc::Receiver<Loop>,
+    /// Ends them.
+    root: CancellationToken,
     upkeep: Upkeep,
     teller: AlarmTeller,
     watch: Watch,
@@ -105,17 +119,15 @@ impl App {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(
-        config: Config,
+        mut config: Config,
         loader: Loader,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let in_force = InForce::of(&config);
+        let root = CancellationToken::new();
         let files = Files::of(&config);
         let metrics = Arc::new(Metrics::new());
         let renderer = Arc::new(renderer(&config)?);
-        let notifiers = notifiers(&config)?;
-        let sources = sources(&config, &clock)?;
-        let pushed = push_sources(&config);
         let sqlite = SqliteSettings::at(&config.store);
         let opened = {
             let observer = metrics.clone();
@@ -133,7 +145,7 @@ impl App {
         let alarms = Alarms::new(metrics.clone());
         alarms.recall(store.alarms().await?);
         let wakes = Wakes::new(names);
-        let policy = policy(config.rules, renderer);
+        let policy = policy(std::mem::take(&mut config.rules), renderer);
         let decider_world = DeciderWorld {
             store: store.clone(),
             clock: clock.clone(),
@@ -150,22 +162,8 @@ impl App {
             observer: metrics.clone(),
             alarms: alarms.clone(),
         };
-        let blind_after = config.alarms.source_blind_after;
-        let intakes: Vec<_> = config
-            .sources
-            .iter()
-            .zip(sources)
-            .filter_map(|(configured, source)| Some((configured, source?)))
-            .map(|(configured, source)| {
-                let settings = intake_settings(configured, &*source, blind_after, now);
-                (configured.name.clone(), Intake::new(settings, source, intake_world.clone()))
-            })
-            .collect();
-        let (inbox, inbox_loop) = Inbox::new(pushed, &intake_world);
-        let mut source_boards: BTreeMap<_, _> = inbox.boards().into_iter().collect();
-        source_boards.extend(intakes.iter().map(|(name, intake)| (name.clone(), intake.board())));
-        let intakes = intakes.into_iter().map(|(_, intake)| intake).collect();
-
+        let (inbox, inbox_loop) = Inbox::new(&intake_world);
+        let inbox = Arc::new(inbox);
         let lane_world = LaneWorld {
             store: store.clone(),
             clock: clock.clone(),
@@ -174,23 +172,25 @@ impl App {
             wakes: wakes.clone(),
         };
         let boards = LaneBoards::default();
-        let mut records: BTreeMap<_, _> =
-            store.lanes().await?.into_iter().map(|lane| (lane.receiver.clone(), lane)).collect();
-        let lane = |(receiver, notifier): (&config::Receiver, Arc<dyn Notifier>)| {
-            let settings = LaneSettings {
-                receiver: receiver.name.clone(),
-                pace: receiver.pace,
-                concurrency: receiver.concurrency,
-                send_timeout: config::send_timeout(&receiver.http) + SEND_GRACE,
-            };
-            let record = records.remove(&receiver.name);
-            Lane::new(settings, notifier, lane_world.clone(), boards.lane(&receiver.name), record)
-                .folding(digests(receiver, &decider))
-                .falling_back(fallback(receiver, &decider))
-        };
-        let lanes: Vec<_> = config.receivers.iter().zip(notifiers).map(lane).collect();
-
-        end_what_is_past(&alarms, &config.sources, &boards, now);
+        let source_boards = SourceBoards::default();
+        let kinds = Arc::default();
+        let fleet = Arc::new(Fleet {
+            lanes: lane_world,
+            intakes: intake_world,
+            decider: decider.clone(),
+            boards: boards.clone(),
+            sources: source_boards.clone(),
+            inbox: inbox.clone(),
+            kinds: Arc::clone(&kinds),
+            root: root.clone(),
+            running: Mutex::default(),
+        });
+        let fresh = fleet.open(&config)?;
+        let records = store.lanes().await?.into_iter().map(|lane| (lane.receiver.clone(), lane));
+        let records: BTreeMap<_, _> = records.collect();
+        end_what_is_past(&alarms, &config, &records, now);
+        let (_, _, loops) = fleet.exchange(fresh, Some(records), now);
+        let (starter, starts) = mpsc::channel(STARTS);
 
         let retention = Arc::new(ArcSwap::from_pointee(retention_settings(config.retention)));
         let upkeep = Upkeep {
@@ -200,7 +200,7 @@ impl App {
             alarms: alarms.clone(),
         };
 
-        let send_to = Arc::new(ArcSwap::from_pointee(config.alarms.send_to));
+        let send_to = Arc::new(ArcSwap::from_pointee(config.alarms.send_to.clone()));
         let teller = AlarmTeller {
             alarms: alarms.clone(),
             send_to: send_to.clone(),
@@ -216,8 +216,13 @@ impl App {
         let listener =
             TcpListener::bind(listen).await.map_err(|error| StartError::Listen(listen, error))?;
         let addr = listener.local_addr().map_err(|error| StartError::Listen(listen, error))?;
+        let settings = Arc::new(ArcSwap::from_pointee(api_settings(&config, addr)));
         let reloader = Reloader {
             loader,
+            fleet,
+            starter,
+            api: settings.clone(),
+            last: arc_swap::ArcSwapOption::empty(),
             files: files.clone(),
             in_force,
             running: tokio::sync::Mutex::default(),
@@ -238,26 +243,18 @@ impl App {
             wakes,
             lanes: boards,
             sources: source_boards,
-            kinds: config
-                .receivers
-                .iter()
-                .map(|receiver| (receiver.name.clone(), receiver.kind()))
-                .collect(),
+            kinds,
         });
-        let settings = ApiSettings {
-            bound: addr,
-            token: config.api.token.map(|token| token.expose(|token| token.to_owned().into())),
-            public_url: config.api.public_url.map(String::from),
-        };
         let control: Arc<dyn Control> = Arc::new(service);
-        let router = api::router(settings, control.clone(), store, Arc::new(inbox));
+        let router = api::router(settings, control.clone(), store, inbox);
         Ok(Self {
             listener,
             router,
-            intakes,
             deciding,
             inbox: inbox_loop,
-            lanes,
+            loops,
+            starts,
+            root,
             upkeep,
             teller,
             watch,
@@ -289,13 +286,15 @@ impl App {
     /// A loop ended by a bug of ours; the others were stopped in good order.
     pub async fn run(self, cancel: CancellationToken) -> Result<(), LoopFailed> {
         let mut loops = JoinSet::new();
-        for intake in self.intakes {
-            loops.spawn(intake.run(cancel.clone()));
-        }
+        let (root, stop) = (self.root, cancel.clone());
+        loops.spawn(async move {
+            stop.cancelled().await;
+            root.cancel();
+        });
         loops.spawn(self.deciding.run(cancel.clone()));
         loops.spawn(self.inbox.run(cancel.clone()));
-        for lane in self.lanes {
-            loops.spawn(lane.run(cancel.clone()));
+        for one in self.loops {
+            loops.spawn(one);
         }
         loops.spawn(self.upkeep.run(cancel.clone()));
         loops.spawn(self.teller.run(cancel.clone()));
@@ -303,13 +302,26 @@ impl App {
         loops.spawn(api::serve(self.listener, self.router, cancel.clone()));
         info!("started: the API and the status page are at http://{}/", self.addr);
         let mut result = Ok(());
-        while let Some(ended) = loops.join_next().await {
-            if let Err(failure) = ended {
-                result = Err(LoopFailed);
-                error!("a loop ended by a bug of triggerbell's, stopping: {failure}");
-                cancel.cancel();
+        let mut starts = self.starts;
+        loop {
+            let ended = tokio::select! {
+                Some(one) = starts.recv(), if !cancel.is_cancelled() => {
+                    loops.spawn(one);
+                    continue;
+                }
+                ended = loops.join_next() => ended,
+            };
+            match ended {
+                None => break,
+                Some(Ok(())) => {}
+                Some(Err(failure)) => {
+                    result = Err(LoopFailed);
+                    error!("a loop ended by a bug of triggerbell's, stopping: {failure}");
+                    cancel.cancel();
+                }
             }
         }
+        drop(starts);
         drop(self.control);
         // Every loop has ended, so this is the last hold on the store; closing waits for the disk.
         let store = self.store;
@@ -352,17 +364,18 @@ fn fallback(receiver: &config::Receiver, decider: &Decider) -> Option<Fallback> 
 /// Ends the alarms of an earlier life that this start is the end of; the others end as they always do.
 fn end_what_is_past(
     alarms: &Alarms,
-    sources: &[config::Source],
-    boards: &LaneBoards,
+    config: &Config,
+    lanes: &BTreeMap<Arc<str>, LaneRecord>,
     now: Timestamp,
 ) {
-    let lanes = boards.read();
+    let is_there = |name: &Arc<str>| config.receivers.iter().any(|it| it.name == *name);
     for alarm in alarms.firing() {
         let lasts = match alarm.kind {
             // The files are sound; templates are tried anew.
             AlarmKind::Reload | AlarmKind::Template => false,
             AlarmKind::LaneClosed => {
-                lanes.get(&alarm.about).is_some_and(|lane| lane.closed.is_some())
+                is_there(&alarm.about)
+                    && lanes.get(&alarm.about).is_some_and(|lane| lane.closed.is_some())
             }
             // It is looked at every minute.
             AlarmKind::DeadLetter => true,
@@ -370,7 +383,9 @@ fn end_what_is_past(
             | AlarmKind::Credentials
             | AlarmKind::Clock
             | AlarmKind::Gap
-            | AlarmKind::Discovery => sources.iter().any(|source| source.name == alarm.about),
+            | AlarmKind::Discovery => {
+                config.sources.iter().any(|source| source.name == alarm.about)
+            }
         };
         if !lasts {
             alarms.clear(alarm.kind, &alarm.about, now);
@@ -415,12 +430,16 @@ pub fn renderer(config: &Config) -> Result<MessageRenderer, StartError> {
 /// A CA file or a secret file does not hold what it must.
 pub fn notifiers(config: &Config) -> Result<Vec<Arc<dyn Notifier>>, StartError> {
     let mut wires = Wires::default();
-    let open = |receiver: &config::Receiver| {
-        let name = || receiver.name.clone();
-        let wire = wires.wire(&receiver.http).map_err(|error| StartError::Client(name(), error))?;
-        receiver.settings.open(&wire).map_err(|error| StartError::Receiver(name(), error))
-    };
-    config.receivers.iter().map(open).collect()
+    config.receivers.iter().map(|receiver| open_receiver(receiver, &mut wires)).collect()
+}
+
+fn open_receiver(
+    receiver: &config::Receiver,
+    wires: &mut Wires,
+) -> Result<Arc<dyn Notifier>, StartError> {
+    let name = || receiver.name.clone();
+    let wire = wires.wire(&receiver.http).map_err(|error| StartError::Client(name(), error))?;
+    receiver.settings.open(&wire).map_err(|error| StartError::Receiver(name(), error))
 }
 
 /// The sources, in the configuration's order; of one that is pushed to there is none to read.
@@ -431,38 +450,44 @@ pub fn sources(
     config: &Config,
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<Option<Arc<dyn Source>>>, StartError> {
-    let open = |source: &config::Source| -> Result<Option<Arc<dyn Source>>, StartError> {
-        let client = || {
-            http::client(&source.http)
-                .map_err(|error| StartError::Client(source.name.clone(), error))
-        };
-        let (zone, clock) = (source.zone.clone(), clock.clone());
-        let opened: Arc<dyn Source> = match &source.settings {
-            SourceSettings::Ccr(settings) => {
-                Arc::new(CcrSource::new(settings.clone(), zone, client()?, clock))
-            }
-            SourceSettings::TcrPersonal(settings) => {
-                Arc::new(TcrPersonalSource::new(settings.clone(), zone, client()?, clock))
-            }
-            SourceSettings::TcrEnterprise(settings) => {
-                Arc::new(TcrEnterpriseSource::new(settings.clone(), zone, client()?, clock))
-            }
-            SourceSettings::Push(_) => return Ok(None),
-            SourceSettings::File(settings) => Arc::new(FileSource::new(settings.clone(), zone)),
-        };
-        Ok(Some(opened))
+    let read = |source| match open_source(source, clock)? {
+        Opened::Read(source) => Ok(Some(source)),
+        Opened::Pushed(_) => Ok(None),
     };
-    config.sources.iter().map(open).collect()
+    config.sources.iter().map(read).collect()
 }
 
-/// The sources that are pushed to, by name.
-fn push_sources(config: &Config) -> Vec<(Arc<str>, Arc<dyn PushSource>)> {
-    let pushed = |source: &config::Source| {
-        let SourceSettings::Push(settings) = &source.settings else { return None };
-        let opened = EnterprisePush::new(settings.clone(), source.zone.clone());
-        Some((source.name.clone(), Arc::new(opened) as Arc<dyn PushSource>))
+fn open_source(source: &config::Source, clock: &Arc<dyn Clock>) -> Result<Opened, StartError> {
+    let client = || {
+        http::client(&source.http).map_err(|error| StartError::Client(source.name.clone(), error))
     };
-    config.sources.iter().filter_map(pushed).collect()
+    let (zone, clock) = (source.zone.clone(), clock.clone());
+    let opened: Arc<dyn Source> = match &source.settings {
+        SourceSettings::Ccr(settings) => {
+            Arc::new(CcrSource::new(settings.clone(), zone, client()?, clock))
+        }
+        SourceSettings::TcrPersonal(settings) => {
+            Arc::new(TcrPersonalSource::new(settings.clone(), zone, client()?, clock))
+        }
+        SourceSettings::TcrEnterprise(settings) => {
+            Arc::new(TcrEnterpriseSource::new(settings.clone(), zone, client()?, clock))
+        }
+        SourceSettings::Push(settings) => {
+            return Ok(Opened::Pushed(Arc::new(EnterprisePush::new(settings.clone(), zone))));
+        }
+        SourceSettings::File(settings) => Arc::new(FileSource::new(settings.clone(), zone)),
+    };
+    Ok(Opened::Read(opened))
+}
+
+/// What the API is told of its surroundings.
+fn api_settings(config: &Config, bound: SocketAddr) -> ApiSettings {
+    let token = config.api.token.as_ref();
+    ApiSettings {
+        bound,
+        token: token.map(|token| token.expose(|token| token.to_owned().into())),
+        public_url: config.api.public_url.clone().map(String::from),
+    }
 }
 
 /// The repositories that the configuration names; a file where none are named stands for all that

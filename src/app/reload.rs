@@ -1,26 +1,29 @@
 //! Reloading: all files are read and checked as at the start, and are put in force together or not at
 //! all.
 //!
-//! Rules, templates, time intervals, alarms and retention are swapped while everything runs; a set
-//! whose sources or receivers are others is refused, since those begin with the service. One reload
-//! at a time. Deliberately absent: what becomes of open incidents (`domain::decision`).
+//! Everything is opened first, which may fail and changes nothing, then swapped at once; only `store`
+//! and `api.listen` stay until the next start. One reload at a time. Deliberately absent: the exchange
+//! of sources and receivers (`fleet`), what becomes of open incidents (`domain::decision`).
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
-use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::{Mutex, mpsc};
 use tracing::{info, warn};
 
 use crate::{
+    api::ApiSettings,
     config::{Config, Loaded},
     document::{Problem, Problems, json, text},
     domain::rule::RuleSet,
     engine::{alarm::Alarms, decider::Decider, upkeep::RetentionSettings},
-    ports::{AlarmKind, Clock, Event, Observer, ReloadRefused, Reloaded},
+    ports::{AlarmKind, Clock, Event, Exchanged, Observer, ReloadRefused, ReloadStatus, Reloaded},
 };
 
 use super::{
+    api_settings,
     files::{Files, Paths},
+    fleet::{Fleet, Loop},
     policy, renderer, retention_settings,
 };
 
@@ -35,37 +38,21 @@ const LOGGED: usize = 20;
 
 /// What can't be changed while the service runs.
 pub(super) struct InForce {
-    ends: u64,
     store: PathBuf,
     listen: std::net::SocketAddr,
-    public_url: Option<String>,
-    token: Option<String>,
-    blind_after: std::time::Duration,
 }
 
 impl InForce {
     pub(super) fn of(config: &Config) -> Self {
-        Self {
-            ends: config.ends,
-            store: config.store.clone(),
-            listen: config.api.listen,
-            public_url: config.api.public_url.as_ref().map(ToString::to_string),
-            token: config.api.token.as_ref().map(|token| token.expose(ToOwned::to_owned)),
-            blind_after: config.alarms.source_blind_after,
-        }
+        Self { store: config.store.clone(), listen: config.api.listen }
     }
 
     /// What of a configuration is other than what runs, in sentences.
     fn differs(&self, other: &Self) -> Vec<String> {
-        let keys = [
-            ("store", self.store != other.store),
-            ("api.listen", self.listen != other.listen),
-            ("api.public_url", self.public_url != other.public_url),
-            ("api.token", self.token != other.token),
-            ("alarms.source_blind_after", self.blind_after != other.blind_after),
-        ];
+        let keys =
+            [("store", self.store != other.store), ("api.listen", self.listen != other.listen)];
         let changed = keys.into_iter().filter(|(_, differs)| *differs);
-        changed.map(|(key, _)| format!("`{key}` changes at the next start only")).collect()
+        changed.map(|(key, _)| format!("`{key}` takes a restart")).collect()
     }
 }
 
@@ -73,6 +60,11 @@ impl InForce {
 pub(super) struct Reloader {
     pub(super) loader: Loader,
     pub(super) files: Arc<Files>,
+    pub(super) fleet: Arc<Fleet>,
+    /// Where loops are started.
+    pub(super) starter: mpsc::Sender<Loop>,
+    pub(super) api: Arc<ArcSwap<ApiSettings>>,
+    pub(super) last: ArcSwapOption<ReloadStatus>,
     pub(super) in_force: InForce,
     pub(super) running: Mutex<()>,
     pub(super) decider: Decider,
@@ -92,6 +84,7 @@ impl Reloader {
         let task = tokio::spawn(async move {
             let _one_at_a_time = self.running.lock().await;
             let result = self.try_reload().await;
+            self.note(by, &result);
             self.tell(by, &result);
             result
         });
@@ -108,32 +101,56 @@ impl Reloader {
         let loaded = loaded.map_err(|_| failed("a bug of triggerbell's; the log says more"))?;
         let Loaded { config, warnings } = loaded.map_err(|problems| refused(&problems))?;
         let found = InForce::of(&config);
-        if found.ends != self.in_force.ends {
-            let what = "sources or receivers are others, which takes a restart";
-            return Err(unfit(format!("{what}; nothing was changed")));
-        }
         let renderer = renderer(&config).map_err(|error| unfit(error.to_string()))?;
+        let fresh = self.fleet.open(&config).map_err(|error| unfit(error.to_string()))?;
         let before = self.decider.policy();
         let names = |rules: &RuleSet| -> HashSet<Arc<str>> {
             rules.rules().iter().map(|rule| rule.name.clone()).collect()
         };
         let (old, new) = (names(&before.rules), names(&config.rules));
-        let reloaded = Reloaded {
+        let api = api_settings(&config, self.api.load().bound);
+        let retention = retention_settings(config.retention);
+        let paths = Paths::of(&config);
+        self.fleet.make_room(&fresh).await;
+        self.decider.swap(policy(config.rules, Arc::new(renderer))).await.map_err(|error| {
+            failed(&format!(
+                "the store could not take the change, what was in force goes on: {error}"
+            ))
+        })?;
+        // From here on nothing can fail.
+        self.send_to.store(Arc::new(config.alarms.send_to));
+        self.retention.store(Arc::new(retention));
+        self.api.store(Arc::new(api));
+        self.files.moved(paths);
+        let (sources, receivers, loops) = self.fleet.exchange(fresh, None, self.clock.now());
+        for one in loops {
+            // Where nobody takes it, the service is stopping.
+            let _ = self.starter.send(one).await;
+        }
+        Ok(Reloaded {
             rules: new.len(),
             added: sorted(new.difference(&old)),
             removed: sorted(old.difference(&new)),
+            sources,
+            receivers,
             at_restart: self.in_force.differs(&found),
             warnings: items(&warnings),
+        })
+    }
+
+    /// What came of the last one.
+    pub(super) fn last(&self) -> Option<ReloadStatus> {
+        self.last.load_full().map(|last| ReloadStatus::clone(&last))
+    }
+
+    fn note(&self, by: &'static str, result: &Result<Reloaded, ReloadRefused>) {
+        let (result, detail) = match result {
+            Ok(_) => ("loaded", None),
+            Err(refused) if refused.store => ("failed", Some(refused.detail.clone())),
+            Err(refused) => ("refused", Some(refused.detail.clone())),
         };
-        let retention = retention_settings(config.retention);
-        let paths = Paths::of(&config);
-        self.decider.swap(policy(config.rules, Arc::new(renderer))).await.map_err(|error| {
-            failed(&format!("the store could not take the change, the old rules go on: {error}"))
-        })?;
-        self.send_to.store(Arc::new(config.alarms.send_to));
-        self.retention.store(Arc::new(retention));
-        self.files.moved(paths);
-        Ok(reloaded)
+        let at = self.clock.now();
+        self.last.store(Some(Arc::new(ReloadStatus { at, by, result, detail })));
     }
 
     /// Says what came of it: in the log, to whoever counts, and as an alarm.
@@ -148,6 +165,8 @@ impl Reloader {
                     rules = reloaded.rules,
                     added = reloaded.added.len(),
                     removed = reloaded.removed.len(),
+                    sources = %told(&reloaded.sources),
+                    receivers = %told(&reloaded.receivers),
                     "loaded the configuration anew"
                 );
                 for line in &reloaded.at_restart {
@@ -166,6 +185,18 @@ impl Reloader {
             }
         }
     }
+}
+
+/// Which were exchanged, in a few words.
+fn told(exchanged: &Exchanged) -> String {
+    let parts = [
+        ("added", &exchanged.added),
+        ("removed", &exchanged.removed),
+        ("changed", &exchanged.changed),
+    ];
+    let said = parts.iter().filter(|(_, names)| !names.is_empty());
+    let said: Vec<_> = said.map(|(what, names)| format!("{what} {}", names.join(" "))).collect();
+    if said.is_empty() { "as before".to_owned() } else { said.join(", ") }
 }
 
 fn sorted<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> Vec<Arc<str>> {

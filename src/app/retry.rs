@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: what a retry does to rows (the store), and the requests that ask for one.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -12,6 +12,8 @@ use crate::{
     engine::wake::Wakes,
     ports::{ControlError, RetriedDead, RetryDead, RetryText, Store},
 };
+
+use super::fleet::Kinds;
 
 /// Dead letters that are looked at in one transaction.
 const STEP: usize = 1_000;
@@ -24,7 +26,7 @@ pub(super) struct Retries<'a> {
     pub(super) store: &'a Arc<dyn Store>,
     pub(super) wakes: &'a Wakes,
     /// The receivers' types, by name.
-    pub(super) kinds: &'a BTreeMap<Arc<str>, &'static str>,
+    pub(super) kinds: Arc<Kinds>,
     pub(super) now: Timestamp,
 }
 

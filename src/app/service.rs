@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,7 +16,7 @@ use crate::{
         notification::NotificationId,
     },
     engine::{
-        alarm::Alarms, board::LaneBoards, decider::Decider, intake::SourceBoard, wake::Wakes,
+        alarm::Alarms, board::LaneBoards, decider::Decider, intake::SourceBoards, wake::Wakes,
     },
     ports::{
         Clock, Control, ControlError, IncidentStatus, LaneStatus, OutboxCount, Readiness,
@@ -25,7 +26,7 @@ use crate::{
     telemetry::Metrics,
 };
 
-use super::{reload::Reloader, retry::Retries, silences};
+use super::{fleet::Kinds, reload::Reloader, retry::Retries, silences};
 
 /// Readiness asks for a read within so many effective intervals.
 const INTERVALS: f64 = 3.0;
@@ -39,9 +40,9 @@ pub(super) struct ServiceParts {
     pub(super) alarms: Alarms,
     pub(super) wakes: Wakes,
     pub(super) lanes: LaneBoards,
-    pub(super) sources: BTreeMap<Arc<str>, SourceBoard>,
+    pub(super) sources: SourceBoards,
     /// The receivers' types, by name.
-    pub(super) kinds: BTreeMap<Arc<str>, &'static str>,
+    pub(super) kinds: Arc<ArcSwap<Kinds>>,
     pub(super) reloader: Arc<Reloader>,
 }
 
@@ -58,12 +59,12 @@ impl Service {
     }
 
     fn sources(&self) -> BTreeMap<Arc<str>, SourceStatus> {
-        self.parts.sources.iter().map(|(name, board)| (name.clone(), board.read())).collect()
+        self.parts.sources.read()
     }
 
     fn retries(&self) -> Retries<'_> {
         let ServiceParts { store, wakes, kinds, clock, .. } = &self.parts;
-        Retries { store, wakes, kinds, now: clock.now() }
+        Retries { store, wakes, kinds: kinds.load_full(), now: clock.now() }
     }
 
     async fn lanes(&self) -> Result<BTreeMap<Arc<str>, LaneStatus>, StoreError> {
@@ -111,6 +112,7 @@ impl Control for Service {
             sources: self.sources(),
             receivers: self.lanes().await?,
             rules: self.parts.decider.policy().rules.rules().len(),
+            reload: self.parts.reloader.last(),
             alarms: self.parts.alarms.firing(),
         })
     }
@@ -211,7 +213,8 @@ impl Control for Service {
     async fn metrics(&self) -> Result<String, StoreError> {
         let mut outbox = self.parts.store.outbox().await?;
         let told: Vec<_> = outbox.iter().map(|count| count.receiver.clone()).collect();
-        let silent = self.parts.kinds.keys().filter(|name| !told.contains(name));
+        let kinds = self.parts.kinds.load();
+        let silent = kinds.keys().filter(|name| !told.contains(name));
         outbox.extend(silent.map(|name| OutboxCount {
             receiver: name.clone(),
             waiting: 0,

@@ -59,6 +59,14 @@ fn text(answer: &Value) -> String {
             text += &format!("{what}: {}\n", printable(&names.join(", ")));
         }
     }
+    for what in ["sources", "receivers"] {
+        for how in ["added", "removed", "changed"] {
+            let names = names(&answer[what][how]);
+            if !names.is_empty() {
+                text += &format!("{what} {how}: {}\n", printable(&names.join(", ")));
+            }
+        }
+    }
     for line in names(&answer["at_restart"]) {
         text += &format!("not taken up: {}\n", printable(&line));
     }

@@ -46,6 +46,12 @@ fn text(status: &Value) -> String {
         plural(usize::try_from(rules).unwrap_or(usize::MAX), "rule"),
         instant(&status["started_at"]),
     );
+    let reload = &status["reload"];
+    if reload.is_object() {
+        let (at, result) = (instant(&reload["at"]), word(&reload["result"]));
+        let why = reload["detail"].as_str().map_or(String::new(), |why| format!(": {why}"));
+        text += &format!("reloaded {at}: {result}{}\n", printable(&why));
+    }
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     for problem in list(&status["readiness"]["problems"]) {
         text += &format!("not ready: {}\n", printable(&word(&problem)));

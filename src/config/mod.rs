@@ -35,7 +35,7 @@ mod whereabouts;
 
 use std::{
     collections::BTreeMap,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{DefaultHasher, Hasher},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -49,7 +49,7 @@ use crate::{
         templates::{Settings, Templates},
     },
     document::{
-        Code, Document, File, Kind, MAX_BYTES, MapReader, Node, Problem, Problems, Report, Value,
+        Code, Document, File, MAX_BYTES, MapReader, Node, Problem, Problems, Report, Value,
     },
     domain::{
         cel::Compiler,
@@ -92,9 +92,6 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// The receivers, in the order written.
     pub receivers: Vec<Receiver>,
-    /// A hash of all that is written of sources and receivers, with the zone that sources take where
-    /// they say none: two configurations with the same have the same of both.
-    pub ends: u64,
     /// The rules, in the order in which they are looked at.
     pub rules: RuleSet,
     /// The files and folders that `rules` names; what is to be watched.
@@ -422,7 +419,6 @@ fn whole(
         webhook::check_secrets(value, &receivers, &rules, templates);
     }
     let config = Config {
-        ends: ends(root, &time_zone),
         path: path.to_owned(),
         time_zone: time_zone.clone(),
         sources,
@@ -439,17 +435,10 @@ fn whole(
     Some((config, rules, written))
 }
 
-/// A hash of what is written of sources and receivers.
-fn ends(root: &Node, zone: &TimeZone) -> u64 {
+/// A hash of what is written of something.
+fn written(node: &Node) -> u64 {
     let mut hasher = DefaultHasher::new();
-    zone.iana_name().hash(&mut hasher);
-    let Kind::Map(map) = &root.kind else { return hasher.finish() };
-    for key in ["sources", "receivers"] {
-        if let Some(entry) = map.entries.iter().find(|entry| *entry.key.text == *key) {
-            key.hash(&mut hasher);
-            entry.value.hash_text(&mut hasher);
-        }
-    }
+    node.hash_text(&mut hasher);
     hasher.finish()
 }
 

@@ -31,6 +31,8 @@ use crate::{
 pub struct Receiver {
     /// Its name.
     pub name: Arc<str>,
+    /// A hash of all that is written of it.
+    pub written: u64,
     /// What its type is configured with.
     pub settings: Arc<dyn Settings>,
     /// How fast it may be sent to.
@@ -130,6 +132,7 @@ pub(super) fn receiver<'a>(entry: &Entry, value: Value<'a>, folder: &Path) -> Re
     let receiver =
         settings.zip(kind).map(|((settings, Forms { form, wecom }, guard), kind)| Receiver {
             name: Arc::clone(&name),
+            written: super::written(value.node()),
             settings,
             pace: pace_written.flatten().or(kind.default_pace),
             digest_after: digest

@@ -34,6 +34,8 @@ use crate::{
 pub struct Source {
     /// Its name.
     pub name: Arc<str>,
+    /// A hash of all that is written of it.
+    pub written: u64,
     /// What its type is configured with.
     pub settings: SourceSettings,
     /// The repositories to read, each once. Of a `file` source where nothing is said: empty, and all
@@ -175,6 +177,7 @@ pub(super) fn source(
     map.finish("keys of a source");
     Some(Source {
         name,
+        written: super::written(value.node()),
         settings: settings?,
         repos: repos.unwrap_or_default(),
         discover,

@@ -32,6 +32,11 @@ impl LaneBoards {
         board
     }
 
+    /// Takes down the board of a receiver that is gone.
+    pub fn remove(&self, receiver: &str) {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(receiver);
+    }
+
     /// All of them, without what only the store knows.
     pub fn read(&self) -> BTreeMap<Arc<str>, LaneStatus> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).clone()

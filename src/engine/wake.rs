@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -36,19 +36,23 @@ impl Bell {
 /// One bell for each receiver.
 #[derive(Debug, Clone, Default)]
 pub struct Wakes {
-    bells: Arc<BTreeMap<Arc<str>, Arc<Bell>>>,
+    bells: Arc<RwLock<BTreeMap<Arc<str>, Arc<Bell>>>>,
 }
 
 impl Wakes {
     /// Bells for these receivers.
     pub fn new(receivers: impl IntoIterator<Item = Arc<str>>) -> Self {
         let bells = receivers.into_iter().map(|name| (name, Arc::default())).collect();
-        Self { bells: Arc::new(bells) }
+        Self { bells: Arc::new(RwLock::new(bells)) }
+    }
+
+    fn find(&self, receiver: &str) -> Option<Arc<Bell>> {
+        self.bells.read().unwrap_or_else(PoisonError::into_inner).get(receiver).cloned()
     }
 
     /// Wakes a receiver's lane; one that there is none of is not an error.
     pub fn wake(&self, receiver: &str) {
-        if let Some(bell) = self.bells.get(receiver) {
+        if let Some(bell) = self.find(receiver) {
             // One permit is kept when the lane is busy, so the ring is not lost.
             bell.notify.notify_one();
         }
@@ -56,14 +60,20 @@ impl Wakes {
 
     /// Wakes a receiver's lane for a person, who wants a closed one to try now.
     pub fn urge(&self, receiver: &str) {
-        if let Some(bell) = self.bells.get(receiver) {
+        if let Some(bell) = self.find(receiver) {
             bell.urgent.store(true, Ordering::Release);
             bell.notify.notify_one();
         }
     }
 
-    /// A receiver's bell, for its lane alone to wait on.
-    pub fn bell(&self, receiver: &str) -> Arc<Bell> {
-        self.bells.get(receiver).cloned().unwrap_or_default()
+    /// A receiver's bell, for its lane alone to wait on; there is one from now on.
+    pub fn bell(&self, receiver: &Arc<str>) -> Arc<Bell> {
+        let mut bells = self.bells.write().unwrap_or_else(PoisonError::into_inner);
+        bells.entry(receiver.clone()).or_default().clone()
+    }
+
+    /// There is no such receiver any more.
+    pub fn forget(&self, receiver: &str) {
+        self.bells.write().unwrap_or_else(PoisonError::into_inner).remove(receiver);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: what follows from it, and reading.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -10,7 +10,7 @@ use tracing::debug;
 
 use crate::ports::StoreError;
 
-use super::{decider::Decider, intake::SourceBoard};
+use super::{decider::Decider, intake::SourceBoards};
 
 /// How often it is looked at what was read.
 const EVERY: Duration = Duration::from_secs(20);
@@ -18,24 +18,15 @@ const EVERY: Duration = Duration::from_secs(20);
 /// Looks at the sources' boards.
 pub struct Watch {
     decider: Decider,
-    sources: Vec<Watched>,
-}
-
-/// A source, and when all of it had last been read as was said.
-struct Watched {
-    name: Arc<str>,
-    board: SourceBoard,
-    said: Option<Timestamp>,
+    sources: SourceBoards,
+    /// When all of each had last been read as was said.
+    said: BTreeMap<Arc<str>, Timestamp>,
 }
 
 impl Watch {
     /// A watch over sources that show on these boards when they were read.
-    pub fn new(
-        decider: Decider,
-        sources: impl IntoIterator<Item = (Arc<str>, SourceBoard)>,
-    ) -> Self {
-        let watched = |(name, board)| Watched { name, board, said: None };
-        Self { decider, sources: sources.into_iter().map(watched).collect() }
+    pub fn new(decider: Decider, sources: SourceBoards) -> Self {
+        Self { decider, sources, said: BTreeMap::new() }
     }
 
     /// Says what was read until cancelled.
@@ -56,14 +47,15 @@ impl Watch {
         if !self.decider.policy().rules.watches_absence() {
             return Ok(());
         }
-        for source in &mut self.sources {
-            let status = source.board.read();
-            if status.read_at.is_none() || status.read_at == source.said {
+        let sources = self.sources.read();
+        self.said.retain(|name, _| sources.contains_key(name));
+        for (name, status) in sources {
+            let Some(read_at) = status.read_at.filter(|at| self.said.get(&name) != Some(at)) else {
                 continue;
-            }
+            };
             let every = Duration::try_from_secs_f64(status.effective_interval_s);
-            self.decider.note_read(source.name.clone(), every.unwrap_or_default()).await?;
-            source.said = status.read_at;
+            self.decider.note_read(name.clone(), every.unwrap_or_default()).await?;
+            self.said.insert(name, read_at);
         }
         Ok(())
     }

@@ -117,10 +117,38 @@ pub struct Reloaded {
     pub added: Vec<Arc<str>>,
     /// Names of rules that are gone.
     pub removed: Vec<Arc<str>>,
+    /// Which sources are others.
+    pub sources: Exchanged,
+    /// Which receivers are others.
+    pub receivers: Exchanged,
     /// What of the configuration is another now and is taken up at the next start only.
     pub at_restart: Vec<String>,
     /// Warnings, as `check --format json` has them.
     pub warnings: Vec<serde_json::Value>,
+}
+
+/// Which of the sources or receivers a reload exchanged, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Exchanged {
+    /// Those that were not there before.
+    pub added: Vec<Arc<str>>,
+    /// Those that are gone.
+    pub removed: Vec<Arc<str>>,
+    /// Those that are written otherwise.
+    pub changed: Vec<Arc<str>>,
+}
+
+/// What came of the last reload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReloadStatus {
+    /// When it was.
+    pub at: Timestamp,
+    /// Who wanted it, in a word: `api`, `signal` or `files`.
+    pub by: &'static str,
+    /// `loaded`, `refused` or `failed`; after the last two, what was in force before is.
+    pub result: &'static str,
+    /// Why not, in a sentence.
+    pub detail: Option<String>,
 }
 
 /// Why a reload was refused.
@@ -181,6 +209,8 @@ pub struct Status {
     pub receivers: BTreeMap<Arc<str>, LaneStatus>,
     /// Rules in force.
     pub rules: usize,
+    /// The last reload; `None` where there was none since the start.
+    pub reload: Option<ReloadStatus>,
     /// Alarms that fire now, oldest first.
     pub alarms: Vec<Alarm>,
 }

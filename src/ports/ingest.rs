@@ -28,7 +28,7 @@ pub trait PushSource: Send + Sync + 'static {
 #[async_trait]
 pub trait Ingest: Send + Sync + 'static {
     /// The header that carries the secret of a source; `None` where it takes no pushes.
-    fn header(&self, source: &str) -> Option<&str>;
+    fn header(&self, source: &str) -> Option<String>;
 
     /// Whether a source takes what comes with that value of its header. What is not admitted is
     /// counted.

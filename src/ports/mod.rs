@@ -14,9 +14,10 @@ mod store;
 
 pub use clock::Clock;
 pub use control::{
-    Alarm, AlarmKind, Control, ControlError, DiscoveryStatus, IncidentStatus, IntervalStatus,
-    LaneStatus, PushStatus, Readiness, ReloadRefused, Reloaded, RepoStatus, RetryText, RuleStatus,
-    SilencePreview, SilenceStatus, SilenceText, SourceState, SourceStatus, Status,
+    Alarm, AlarmKind, Control, ControlError, DiscoveryStatus, Exchanged, IncidentStatus,
+    IntervalStatus, LaneStatus, PushStatus, Readiness, ReloadRefused, ReloadStatus, Reloaded,
+    RepoStatus, RetryText, RuleStatus, SilencePreview, SilenceStatus, SilenceText, SourceState,
+    SourceStatus, Status,
 };
 pub use ingest::{Ingest, IngestError, Ingested, PushSource};
 pub use notifier::{Delivery, Earlier, Notifier};

@@ -100,6 +100,14 @@ pub trait Store: Send + Sync + 'static {
     /// Makes dead letters of what waits for receivers that are not among these. Says how many.
     async fn orphan(&self, receivers: &[Arc<str>], now: Timestamp) -> Result<u64, StoreError>;
 
+    /// Returns the claims of one receiver, whose lane has ended, to the waiting rows; their attempts
+    /// stay counted.
+    async fn release_lane(&self, receiver: &str) -> Result<u64, StoreError>;
+
+    /// Makes dead letters of what waits for one receiver, which is gone; what its lane left claimed
+    /// among it. Says how many.
+    async fn bury(&self, receiver: &str, now: Timestamp) -> Result<u64, StoreError>;
+
     /// Makes a dead or waiting notification due at once, for `to` where given, under the same id,
     /// its schedule begun afresh. False when there is none with that id.
     async fn retry(

@@ -51,6 +51,9 @@ const STORE_BACKOFF: Duration = Duration::from_secs(1);
 /// How long sends in flight may settle when the service stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// How long they may at most where another lane is to follow.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+
 /// What a lane does for its receiver.
 #[derive(Debug, Clone)]
 pub struct LaneSettings {
@@ -170,18 +173,25 @@ impl Lane {
     }
 
     /// Delivers until cancelled; then lets sends in flight settle for a bounded time.
-    pub async fn run(mut self, cancel: CancellationToken) {
+    pub async fn run(self, cancel: CancellationToken) {
+        self.run_until(CancellationToken::new(), cancel).await;
+    }
+
+    /// As [`Lane::run`]; where another lane is to follow while the service runs on, sends in flight
+    /// have as long as they may take.
+    pub async fn run_until(mut self, retire: CancellationToken, cancel: CancellationToken) {
         let bell = self.world.wakes.bell(&self.settings.receiver);
         if let Some(closed) = self.gate.closed() {
             self.raise_closed(&closed.detail, closed.since);
         }
-        while !cancel.is_cancelled() {
+        while !cancel.is_cancelled() && !retire.is_cancelled() {
             // Subscribed before the store is asked, so that a commit in between is not missed.
             let woken = bell.notified();
             let sleep = self.advance();
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
+                () = retire.cancelled() => break,
                 Some(done) = self.work.next() => self.absorb(done),
                 () = woken => {
                     self.rung = true;
@@ -197,7 +207,7 @@ impl Lane {
                 self.absorb(done);
             }
         }
-        self.drain().await;
+        self.drain(&cancel).await;
     }
 
     /// Starts all the work that may be started now, and says how long nothing else can start.
@@ -419,9 +429,11 @@ impl Lane {
     }
 
     /// Stops: gives back what was not sent, waits for what is in flight, keeps what came of it.
-    async fn drain(mut self) {
+    async fn drain(mut self, cancel: &CancellationToken) {
         self.stopping = true;
-        let deadline = tokio::time::Instant::now() + DRAIN;
+        let mut hurried = cancel.is_cancelled();
+        let patience = if hurried { DRAIN } else { self.settings.send_timeout.min(DRAIN_MAX) };
+        let mut deadline = tokio::time::Instant::now() + patience;
         loop {
             self.hand_back(self.world.clock.now());
             if !self.unsettled.is_empty() && self.settling == 0 {
@@ -430,14 +442,22 @@ impl Lane {
             if self.sending == 0 && self.settling == 0 && !self.claiming && !self.handing_over {
                 break;
             }
-            match tokio::time::timeout_at(deadline, self.work.next()).await {
+            let ended = tokio::select! {
+                ended = tokio::time::timeout_at(deadline, self.work.next()) => ended,
+                () = cancel.cancelled(), if !hurried => {
+                    hurried = true;
+                    deadline = deadline.min(tokio::time::Instant::now() + DRAIN);
+                    continue;
+                }
+            };
+            match ended {
                 Ok(Some(done)) => self.absorb(done),
                 Ok(None) => break,
                 Err(_) => {
                     warn!(
                         receiver.name = %self.settings.receiver,
                         in_flight = self.sending,
-                        "stopped with messages in flight; they are sent again at the next start"
+                        "stopped with messages in flight; they are sent again"
                     );
                     break;
                 }

@@ -4,6 +4,7 @@
 //! Deliberately absent: anything that a decision about an entry depends on.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -85,6 +86,32 @@ impl Inner {
         let worked_out = Duration::try_from_secs_f64(worked_out_s).unwrap_or(Duration::MAX);
         let measured = self.repos.iter().flatten().map(|repo| repo.interval).max();
         worked_out.max(measured.unwrap_or_default())
+    }
+}
+
+/// The boards of all sources that there are now. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct SourceBoards(Arc<Mutex<BTreeMap<Arc<str>, SourceBoard>>>);
+
+impl SourceBoards {
+    fn with<R>(&self, use_it: impl FnOnce(&mut BTreeMap<Arc<str>, SourceBoard>) -> R) -> R {
+        use_it(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts a source's board up, in place of one that it had before.
+    pub fn put(&self, source: &Arc<str>, board: SourceBoard) {
+        self.with(|boards| boards.insert(source.clone(), board));
+    }
+
+    /// Takes down the board of a source that is gone.
+    pub fn remove(&self, source: &str) {
+        self.with(|boards| boards.remove(source));
+    }
+
+    /// How each source fares.
+    pub fn read(&self) -> BTreeMap<Arc<str>, SourceStatus> {
+        let boards = self.with(|boards| boards.clone());
+        boards.into_iter().map(|(name, board)| (name, board.read())).collect()
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +36,7 @@ const UNKNOWN_REPO: &str = "ingest";
 
 /// Where registries' events go in.
 pub struct Inbox {
-    sources: BTreeMap<Arc<str>, Slot>,
+    sources: ArcSwap<BTreeMap<Arc<str>, Arc<Slot>>>,
     letters: mpsc::Sender<Letter>,
     observer: Arc<dyn Observer>,
     clock: Arc<dyn Clock>,
@@ -61,20 +62,11 @@ pub struct InboxLoop {
 }
 
 impl Inbox {
-    /// An inbox of these sources, and its loop.
-    pub fn new(
-        sources: impl IntoIterator<Item = (Arc<str>, Arc<dyn PushSource>)>,
-        world: &IntakeWorld,
-    ) -> (Self, InboxLoop) {
+    /// An inbox of no sources yet, and its loop.
+    pub fn new(world: &IntakeWorld) -> (Self, InboxLoop) {
         let (sender, letters) = mpsc::channel(WAITING);
-        let slot = |source: Arc<dyn PushSource>| {
-            let board = SourceBoard::new(source.kind());
-            board.push(|_| {});
-            Slot { source, board }
-        };
-        let sources = sources.into_iter().map(|(name, source)| (name, slot(source))).collect();
         let inbox = Self {
-            sources,
+            sources: ArcSwap::default(),
             letters: sender,
             observer: world.observer.clone(),
             clock: world.clock.clone(),
@@ -84,9 +76,34 @@ impl Inbox {
         (inbox, inbox_loop)
     }
 
-    /// Where each source shows how it fares.
-    pub fn boards(&self) -> Vec<(Arc<str>, SourceBoard)> {
-        self.sources.iter().map(|(name, slot)| (name.clone(), slot.board.clone())).collect()
+    /// Takes what a source sends from now on, in place of one that had its name. Gives the board that
+    /// it shows on how it fares.
+    pub fn put(&self, name: &Arc<str>, source: Arc<dyn PushSource>) -> SourceBoard {
+        let board = SourceBoard::new(source.kind());
+        board.push(|_| {});
+        let slot = Arc::new(Slot { source, board: board.clone() });
+        self.sources.rcu(|sources| {
+            let mut sources = BTreeMap::clone(sources);
+            sources.insert(name.clone(), slot.clone());
+            sources
+        });
+        board
+    }
+
+    /// Takes nothing more under that name. What is on its way is taken in.
+    pub fn remove(&self, name: &str) {
+        if self.slot(name).is_some() {
+            self.sources.rcu(|sources| {
+                let mut sources = BTreeMap::clone(sources);
+                sources.remove(name);
+                sources
+            });
+        }
+    }
+
+    fn slot(&self, source: &str) -> Option<(Arc<str>, Arc<Slot>)> {
+        let sources = self.sources.load();
+        sources.get_key_value(source).map(|(name, slot)| (name.clone(), slot.clone()))
     }
 
     fn observe(&self, source: &str, result: &str) {
@@ -113,12 +130,12 @@ impl Inbox {
 
 #[async_trait]
 impl Ingest for Inbox {
-    fn header(&self, source: &str) -> Option<&str> {
-        self.sources.get(source).map(|slot| slot.source.header())
+    fn header(&self, source: &str) -> Option<String> {
+        self.slot(source).map(|(_, slot)| slot.source.header().to_owned())
     }
 
     fn admits(&self, source: &str, given: Option<&[u8]>) -> bool {
-        let Some(slot) = self.sources.get(source) else { return false };
+        let Some((_, slot)) = self.slot(source) else { return false };
         if given.is_some_and(|given| slot.source.admits(given)) {
             return true;
         }
@@ -142,7 +159,7 @@ impl Ingest for Inbox {
     }
 
     async fn take(&self, source: &str, body: String) -> Result<Ingested, IngestError> {
-        let Some((name, slot)) = self.sources.get_key_value(source) else {
+        let Some((name, slot)) = self.slot(source) else {
             return Err(IngestError::Busy);
         };
         let event = slot.source.rows(&body);
@@ -162,7 +179,7 @@ impl Ingest for Inbox {
             }
             Err(_) => return Err(busy()),
         };
-        self.note(name, slot, ingested, reason.is_some());
+        self.note(&name, &slot, ingested, reason.is_some());
         match reason {
             Some(reason) => Err(IngestError::NotUnderstood(reason)),
             None => Ok(ingested),

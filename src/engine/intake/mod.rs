@@ -42,7 +42,7 @@ use crate::{
     ports::{Clock, Cursor, Observer, RepoKey, Source, SourceError, Store, StoreError},
 };
 
-pub use board::SourceBoard;
+pub use board::{SourceBoard, SourceBoards};
 pub use discovery::DiscoverSettings;
 pub use finding::list_all;
 pub use inbox::{Inbox, InboxLoop};

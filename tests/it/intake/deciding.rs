@@ -106,7 +106,7 @@ async fn what_a_shadow_rule_decides_is_recorded_unrendered_and_wakes_nobody() {
     let shadow = Rule { mode: Mode::Shadow, ..everything(Some("broken")) };
     let mut scene = Scene::new(Setting { rules: vec![shadow], ..Setting::default() });
     scene.registry.publish(&name(0), 3);
-    let bell = scene.wakes.bell("ops");
+    let bell = scene.wakes.bell(&"ops".into());
     scene.start().await;
     scene.pass(SECOND).await;
     let notifications = scene.store.notifications();
@@ -125,7 +125,7 @@ async fn what_a_shadow_rule_decides_is_recorded_unrendered_and_wakes_nobody() {
 async fn only_the_receivers_of_queued_messages_are_woken() {
     let mut scene = Scene::new(Setting::default());
     scene.registry.publish(&name(0), 3);
-    let (ops, audit) = (scene.wakes.bell("ops"), scene.wakes.bell("audit"));
+    let (ops, audit) = (scene.wakes.bell(&"ops".into()), scene.wakes.bell(&"audit".into()));
     scene.start().await;
     scene.pass(SECOND).await;
     let short = Duration::from_millis(1);

@@ -55,7 +55,7 @@ async fn a_group_closes_at_its_time_with_nothing_else_going_on() {
     assert_eq!(told(&scene), []);
     scene.pass(12 * SECOND).await;
     assert_eq!(told(&scene), [(Reason::Failing, 2, 2)]);
-    let ops = scene.wakes.bell("ops");
+    let ops = scene.wakes.bell(&"ops".into());
     assert!(
         tokio::time::timeout(Duration::from_millis(1), ops.notified()).await.is_ok(),
         "its lane was woken"

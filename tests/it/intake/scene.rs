@@ -23,7 +23,9 @@ use triggerbell::{
         alarm::Alarms,
         cursor::FirstRun,
         decider::{Decider, DeciderWorld, Policy},
-        intake::{DiscoverSettings, Intake, IntakeSettings, IntakeWorld, SourceBoard},
+        intake::{
+            DiscoverSettings, Intake, IntakeSettings, IntakeWorld, SourceBoard, SourceBoards,
+        },
         wake::Wakes,
         watch::Watch,
     },
@@ -458,7 +460,9 @@ impl Scene {
         };
         let intake = Intake::new(settings, self.registry.clone(), world);
         let (board, cancel) = (intake.board(), CancellationToken::new());
-        let watch = Watch::new(decider, [("shop".into(), board.clone())]);
+        let boards = SourceBoards::default();
+        boards.put(&"shop".into(), board.clone());
+        let watch = Watch::new(decider, boards);
         let (reading, deciding) = (intake.run(cancel.clone()), deciding.run(cancel.clone()));
         let watching = watch.run(cancel.clone());
         let task = tokio::spawn(async move {

@@ -2,6 +2,7 @@
 
 mod chats;
 mod discovered;
+mod exchange;
 mod fallback;
 mod flood;
 mod killed;

@@ -94,16 +94,28 @@ async fn what_is_not_sound_is_refused_with_diagnostics_and_the_old_rules_go_on()
     // Half a file, as an editor leaves it for a moment.
     write_rules(&service, &EVERYTHING[..EVERYTHING.len() / 2]);
     assert_eq!(reload(&service, "text").await.code, Some(1));
-    let both = format!("{config}  other:\n    webhook:\n      url: {}/other\n", receiver.url);
-    Service::configure(folder.path(), &both, EVERYTHING);
-    let refused = reload(&service, "text").await;
-    assert_eq!(refused.code, Some(1), "{}", refused.said());
-    assert!(refused.stderr.contains("takes a restart"), "{}", refused.said());
+    Service::configure(folder.path(), &config[..config.len() - 20], EVERYTHING);
+    assert_eq!(reload(&service, "text").await.code, Some(1));
+    let status = service.json("/api/v1/status").await;
+    let last = &status["reload"];
+    assert_eq!((&last["result"], &last["by"]), (&json!("refused"), &json!("api")));
+    assert!(last["detail"].as_str().unwrap().contains("what was in force stays"), "{last}");
 
     Service::configure(folder.path(), &config, EVERYTHING);
     let done = reload(&service, "text").await;
     assert_eq!((done.code, &*done.stdout), (Some(0), "loaded: 1 rule\n"), "{}", done.said());
     assert_eq!(alarms(&service).await, [""; 0], "it is over");
+    let status = service.json("/api/v1/status").await;
+    assert_eq!(
+        (&status["reload"]["result"], &status["reload"]["detail"]),
+        (&json!("loaded"), &json!(null))
+    );
+
+    let moved = format!("{config}store:\n  sqlite: elsewhere.db\n");
+    Service::configure(folder.path(), &moved, EVERYTHING);
+    let done = reload(&service, "text").await;
+    assert_eq!(done.code, Some(0), "{}", done.said());
+    assert!(done.stdout.ends_with("not taken up: `store` takes a restart\n"), "{}", done.stdout);
     assert!(service.terminate().await.success());
 }
 

@@ -329,6 +329,14 @@ impl Store for Memory {
         unreachable!("the composition root does that")
     }
 
+    async fn release_lane(&self, _: &str) -> Result<u64, StoreError> {
+        unreachable!("the composition root does that")
+    }
+
+    async fn bury(&self, _: &str, _: Timestamp) -> Result<u64, StoreError> {
+        unreachable!("the composition root does that")
+    }
+
     async fn retry(
         &self,
         _: NotificationId,

@@ -262,6 +262,26 @@ impl Store for SqliteStore {
         }
     }
 
+    async fn release_lane(&self, receiver: &str) -> Result<u64, StoreError> {
+        let receiver = receiver.to_owned();
+        self.writer.call(move |writing| outbox::release_lane(writing, &receiver)).await
+    }
+
+    async fn bury(&self, receiver: &str, now: Timestamp) -> Result<u64, StoreError> {
+        let receiver: Arc<str> = receiver.into();
+        let released = receiver.clone();
+        self.writer.call(move |writing| outbox::release_lane(writing, &released)).await?;
+        let mut total = 0;
+        loop {
+            let receiver = receiver.clone();
+            let step = move |writing: &mut Writing| outbox::bury(writing, &receiver, now);
+            match self.writer.call(step).await? {
+                0 => return Ok(total),
+                count => total += count,
+            }
+        }
+    }
+
     async fn retry(
         &self,
         id: NotificationId,

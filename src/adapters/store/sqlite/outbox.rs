@@ -281,12 +281,28 @@ pub(super) fn orphan(
         if receivers.iter().any(|receiver| **receiver == *name) {
             continue;
         }
-        let detail = format!(
-            "the receiver {name} is not in the configuration any more; retry it to another receiver"
-        );
-        killed += kill(conn, id, ORPHAN_ROWS - killed, &detail, now)?;
+        killed += kill(conn, id, ORPHAN_ROWS - killed, &gone(&name), now)?;
     }
     Ok(killed as u64)
+}
+
+fn gone(receiver: &str) -> String {
+    format!(
+        "the receiver {receiver} is not in the configuration any more; retry it to another receiver"
+    )
+}
+
+/// Makes dead letters of some of what waits for a receiver.
+pub(super) fn bury(writing: &mut Writing, receiver: &str, now: Timestamp) -> Outcome<u64> {
+    let Some(id) = find_name(&writing.conn, receiver)? else { return Ok(0) };
+    Ok(kill(&writing.conn, id, ORPHAN_ROWS, &gone(receiver), now)? as u64)
+}
+
+/// Gives a lane's claims back.
+pub(super) fn release_lane(writing: &mut Writing, receiver: &str) -> Outcome<u64> {
+    let Some(id) = find_name(&writing.conn, receiver)? else { return Ok(0) };
+    let sql = "UPDATE outbox SET state = 0 WHERE receiver = ?1 AND live = 1 AND state = 1";
+    Ok(writing.conn.prepare_cached(sql)?.execute([id])? as u64)
 }
 
 /// Makes dead letters of what waits for a receiver. Says how many.
