@@ -6,7 +6,6 @@ use axum::{
     http::{StatusCode, header},
     response::{Html, IntoResponse},
 };
-use serde_json::json;
 
 use super::{Problem, Shared, schema};
 
@@ -60,19 +59,6 @@ pub(crate) async fn metrics(State(shared): State<Shared>) -> Result<impl IntoRes
 )]
 pub(crate) async fn status(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
     Ok(Json(shared.control.status().await?))
-}
-
-/// The rules in force with their counts, in their order.
-#[utoipa::path(
-    get,
-    path = "/rules",
-    tag = "service",
-    operation_id = "list_rules",
-    responses((status = 200, description = "The rules", body = schema::Rules))
-)]
-pub(crate) async fn rules(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
-    let rules = shared.control.rules().await?;
-    Ok(Json(json!({ "items": rules, "next": null })))
 }
 
 /// The status page, for people. It is without data of its own, so that it needs no token; it asks

@@ -12,6 +12,7 @@ mod openapi;
 mod problem;
 mod quiet;
 mod reload;
+mod rules;
 mod schema;
 mod serve;
 mod view;
@@ -72,7 +73,8 @@ pub fn router(
         .routes(routes!(notifications::show))
         .routes(routes!(notifications::retry))
         .routes(routes!(notifications::retry_dead))
-        .routes(routes!(health::rules))
+        .routes(routes!(rules::list))
+        .routes(routes!(rules::explain))
         .routes(routes!(quiet::incidents))
         .routes(routes!(quiet::list, quiet::wish))
         .routes(routes!(quiet::end))

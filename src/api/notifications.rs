@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     domain::{
         late::{LateMessage, shown},
-        notification::{NotificationId, NotificationState},
+        notification::{HeldBy, NotificationId, NotificationState},
     },
     ports::{NotificationQuery, Payload, PayloadFormat, RetryText},
 };
@@ -38,6 +38,9 @@ pub(crate) struct NotificationsAsked {
     receiver: Option<String>,
     /// Only of this rule.
     rule: Option<String>,
+    /// Only held, and by this.
+    #[param(value_type = Option<schema::HeldByWord>, inline)]
+    held_by: Option<String>,
 }
 
 /// Notifications, newest first.
@@ -55,8 +58,9 @@ pub(crate) async fn list(
 ) -> Result<Json<Value>, Problem> {
     let (limit, before) = page_of(asked.limit, asked.cursor.as_deref())?;
     let state = asked.state.map(|name| state_by_name(&name)).transpose()?;
+    let held_by = asked.held_by.map(|name| hold_by_name(&name)).transpose()?;
     let NotificationsAsked { receiver, rule, .. } = asked;
-    let query = NotificationQuery { before, limit, state, receiver, rule };
+    let query = NotificationQuery { before, limit, state, receiver, rule, held_by };
     let list = shared.store.notifications(query).await?;
     Ok(Json(view::list(&list, view::notification)))
 }
@@ -65,6 +69,14 @@ fn state_by_name(name: &str) -> Result<NotificationState, Problem> {
     NotificationState::by_name(name).ok_or_else(|| {
         let known: Vec<_> = NotificationState::ALL.iter().map(|state| state.name()).collect();
         let detail = format!("there is no state {name:?}; known: {}", known.join(", "));
+        Problem::new(StatusCode::BAD_REQUEST, detail)
+    })
+}
+
+fn hold_by_name(name: &str) -> Result<HeldBy, Problem> {
+    HeldBy::by_name(name).ok_or_else(|| {
+        let known: Vec<_> = HeldBy::ALL.iter().map(|by| by.name()).collect();
+        let detail = format!("nothing holds by {name:?}; known: {}", known.join(", "));
         Problem::new(StatusCode::BAD_REQUEST, detail)
     })
 }

@@ -13,15 +13,16 @@ use crate::{
         decision::{OpenIncident, State},
         entry::Entry,
         memory::Subject,
+        nearness::{self, RuleHistory},
         notification::NotificationId,
     },
     engine::{
         alarm::Alarms, board::LaneBoards, decider::Decider, intake::SourceBoards, wake::Wakes,
     },
     ports::{
-        Clock, Control, ControlError, IncidentStatus, LaneStatus, OutboxCount, Readiness,
-        ReloadRefused, Reloaded, RetriedDead, RetryText, RuleStatus, SilencePreview, SilenceStatus,
-        SilenceText, SourceStatus, Status, Store, StoreError,
+        Clock, Control, ControlError, EntryView, IncidentStatus, LaneStatus, OutboxCount,
+        Readiness, ReloadRefused, Reloaded, RetriedDead, RetryText, RuleStatus, SilencePreview,
+        SilenceStatus, SilenceText, SourceStatus, Status, Store, StoreError,
     },
     telemetry::Metrics,
 };
@@ -208,6 +209,13 @@ impl Control for Service {
         let policy = self.parts.decider.policy();
         let rules = policy.rules.explain(entry, self.parts.clock.now());
         serde_json::json!({ "entry": entry.id, "rules": rules })
+    }
+
+    fn explain_rule(&self, name: &str, entries: &[EntryView], limit: usize) -> Option<RuleHistory> {
+        let policy = self.parts.decider.policy();
+        let index = policy.rules.rules().iter().position(|rule| *rule.name == *name)?;
+        let entries = entries.iter().map(|view| (&view.entry, view.taken_at));
+        Some(nearness::of_rule(&policy.rules, index, entries, limit))
     }
 
     async fn metrics(&self) -> Result<String, StoreError> {

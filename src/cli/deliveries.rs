@@ -261,7 +261,7 @@ pub(super) fn checked_id(id: &str) -> Result<&str, Failure> {
 }
 
 /// Percent-encodes a query's value.
-fn encode(value: &str) -> String {
+pub(super) fn encode(value: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     value
         .bytes()

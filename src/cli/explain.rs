@@ -4,10 +4,11 @@
 //! running service, so nothing here decides anything. Deliberately absent: what a service remembers,
 //! for the entries of a file; they are explained as if they were all that ever happened.
 
+mod rule;
+
 use std::{fmt::Write as _, sync::Arc};
 
 use clap::Args;
-use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
@@ -24,13 +25,13 @@ use super::{
     deliveries::checked_id,
     exit::{Exit, Failure},
     load::{self, Files},
-    output, sample, service_of,
+    output, sample, service_of, stored,
     table::printable,
 };
 
 /// What to explain.
 #[derive(Debug, Clone, Args)]
-#[group(id = "what", required = true, multiple = false, args = ["entry", "id"])]
+#[group(id = "what", required = true, multiple = false, args = ["entry", "id", "rule"])]
 pub struct ExplainArgs {
     /// A file with entries, an API answer or JSON lines; `-` for standard input
     #[arg(long, value_name = "FILE")]
@@ -40,9 +41,17 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "ID")]
     pub id: Option<String>,
 
+    /// A rule: what it matched lately, and what it missed by the least
+    #[arg(long, value_name = "NAME")]
+    pub rule: Option<String>,
+
+    /// With --rule, how many matches and misses to name
+    #[arg(long, value_name = "N", requires = "rule", conflicts_with_all = ["entry", "id"], default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=50))]
+    pub limit: u8,
+
     /// The source that a file's entries are taken to come from; the configuration's where it has
     /// only one
-    #[arg(long, value_name = "NAME", conflicts_with = "id")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["id", "rule"])]
     pub source: Option<String>,
 
     /// How to print it
@@ -59,6 +68,9 @@ pub struct ExplainArgs {
 /// # Errors
 /// The configuration or the file is broken, the service can't be reached, or there is no such thing.
 pub async fn run(args: &ExplainArgs, files: &Files) -> Result<Exit, Failure> {
+    if let Some(rule) = &args.rule {
+        return rule::run(rule, args, files).await;
+    }
     let explanations = match (&args.entry, &args.id) {
         (Some(file), _) => of_file(file, args.source.as_deref(), &load::config(files)?)?,
         (None, Some(id)) => of_id(checked_id(id)?, &service_of(&args.service, files)?).await?,
@@ -102,21 +114,9 @@ fn message(Decided { at, intent }: Decided) -> Value {
 
 /// Asks the service about an entry, or about each of those that a message tells of.
 async fn of_id(id: &str, service: &Service) -> Result<Vec<Value>, Failure> {
-    let path = format!("/api/v1/entries/{id}");
-    let ids = match service.ask(Method::GET, &path, None).await? {
-        (StatusCode::NOT_FOUND, _) => {
-            let message = service.read(&format!("/api/v1/notifications/{id}")).await?;
-            let entries = message["entries"].as_array().cloned().unwrap_or_default();
-            entries.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-        }
-        answer => {
-            service.must(answer)?;
-            vec![id.to_owned()]
-        }
-    };
     let mut explanations = Vec::new();
-    for id in ids {
-        let entry = service.read(&format!("/api/v1/entries/{id}")).await?;
+    for entry in stored::answers(id, service).await? {
+        let id = word(&entry["id"]);
         let mut said = service.read(&format!("/api/v1/entries/{id}/explain")).await?;
         let (rules, messages) = (said["rules"].take(), said["notifications"].take());
         let fields = &entry["entry"];
@@ -183,7 +183,7 @@ fn text(explanation: &Value) -> String {
 }
 
 /// What tells an entry from others, in a line.
-fn headline(entry: &Value) -> String {
+pub(super) fn headline(entry: &Value) -> String {
     let mut line = format!("entry of {}", word(&entry["time"]));
     for field in [Field::Repo, Field::Tag, Field::Service, Field::ReturnCode] {
         let value = &entry[field.name()];

@@ -23,9 +23,11 @@ pub mod run;
 mod sample;
 pub mod schema;
 pub mod send;
+pub mod shadow;
 pub mod silence;
 pub mod simulate;
 pub mod status;
+mod stored;
 pub mod table;
 pub mod test;
 
@@ -158,6 +160,13 @@ enum Command {
         #[command(flatten)]
         service: ServiceArgs,
     },
+    /// Rules in shadow of a running service: what they would have sent
+    Shadow {
+        #[command(subcommand)]
+        command: shadow::ShadowCommand,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
     /// The JSON Schema of the configuration, of rule files or of rule tests, for editors
     Schema(schema::SchemaArgs),
     /// A shell's completions, on standard output
@@ -207,7 +216,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Explain(args) => explain::run(&args, &files).await,
         Command::Replay(args) => replay::run(&args, &files).await,
         Command::Send(args) => send::run(&args, &files).await,
-        Command::Render(args) => render::run(&args, &files),
+        Command::Render(args) => render::run(&args, &files).await,
         Command::Status { args, service } => {
             status::run(&args, &service_of(&service, &files)?).await
         }
@@ -223,6 +232,9 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         }
         Command::Incidents { args, service } => {
             silence::incidents(&args, &service_of(&service, &files)?).await
+        }
+        Command::Shadow { command, service } => {
+            shadow::run(&command, &service_of(&service, &files)?).await
         }
         Command::Silence { command, service } => {
             silence::run(&command, &service_of(&service, &files)?).await

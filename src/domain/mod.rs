@@ -14,6 +14,7 @@ mod glob;
 pub mod lint;
 mod lookup;
 mod matcher;
+pub mod nearness;
 pub mod quiet;
 pub mod rule;
 pub mod verdict;

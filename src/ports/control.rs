@@ -9,11 +9,12 @@ use serde::Serialize;
 use crate::domain::{
     entry::Entry,
     memory::Subject,
+    nearness::RuleHistory,
     notification::{HeldBy, NotificationId, Reason, words},
     rule::{Mode, Severity},
 };
 
-use super::{RetriedDead, StoreError};
+use super::{EntryView, RetriedDead, StoreError};
 
 /// The running service, as the API sees it.
 #[async_trait]
@@ -88,6 +89,10 @@ pub trait Control: Send + Sync + 'static {
 
     /// What rules say of an entry, as JSON for people and programs.
     fn explain(&self, entry: &Entry) -> serde_json::Value;
+
+    /// What a rule in force makes of entries, which are given newest first, naming at most `limit`
+    /// matches and misses; `None` where there is no such rule.
+    fn explain_rule(&self, name: &str, entries: &[EntryView], limit: usize) -> Option<RuleHistory>;
 
     /// The metrics in the text format of Prometheus.
     async fn metrics(&self) -> Result<String, StoreError>;

@@ -595,6 +595,8 @@ pub struct NotificationQuery {
     pub receiver: Option<String>,
     /// Only of this rule.
     pub rule: Option<String>,
+    /// Only held, and by this.
+    pub held_by: Option<HeldBy>,
 }
 
 /// A notification as the API shows it.

@@ -154,7 +154,7 @@ fn the_commands_page_names_every_command_and_flag() {
     let names = commands(&[]);
     assert!(names.len() >= 10, "{names:?}");
     let mut spoken: Vec<Vec<String>> = names.into_iter().map(|name| vec![name]).collect();
-    for group in ["deliveries", "silence"] {
+    for group in ["deliveries", "shadow", "silence"] {
         spoken.extend(commands(&[group]).into_iter().map(|name| vec![group.to_owned(), name]));
     }
     let mut known = BTreeSet::from(["--help".to_owned()]);

@@ -48,19 +48,19 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// What to replay.
 #[derive(Debug, Clone, Args)]
-#[group(id = "history", required = true, multiple = true, args = ["entries", "store", "source"])]
+#[command(group = clap::ArgGroup::new("history").required(true).multiple(true))]
 pub struct ReplayArgs {
     /// A file with entries, an API answer or JSON lines; `-` for standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "store")]
+    #[arg(long, value_name = "FILE", group = "history", conflicts_with = "store")]
     pub entries: Option<String>,
 
     /// The entries in the configuration's database, whether the service runs or not
-    #[arg(long, conflicts_with = "source")]
+    #[arg(long, group = "history", conflicts_with = "source")]
     pub store: bool,
 
     /// The log of this source, all of it that the registry still shows; with --entries, the source
     /// that they are taken to come from
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", group = "history")]
     pub source: Option<String>,
 
     /// Only entries since then: 2026-03-02, 2026-03-02T09:00:00+08:00, or 12h for the last twelve

@@ -46,6 +46,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use record::WallCounts;
 
+use crate::domain::entry::Row;
+
 use super::{
     serve::{Now, Server, machine_clock},
     world::{News, World},
@@ -309,6 +311,19 @@ impl Wall {
         self.shared.apps.delete(ts)
     }
 
+    /// Shows these rows and messages in place of all that was there; a message that has a refusal is
+    /// shown as refused.
+    pub fn show(&self, rows: &[Arc<Row>], messages: Vec<(Channel, Value, Option<String>)>) {
+        self.shared.record.clear();
+        for (id, row) in (1..).zip(rows) {
+            let repo = row.repo.as_deref().unwrap_or_default().into();
+            self.shared.record.row(&News { id, repo, row: row.clone(), revised: false });
+        }
+        for (channel, payload, refusal) in messages {
+            self.shared.take(channel, payload, refusal);
+        }
+    }
+
     /// Shows in the page's header what the service has done so far.
     pub fn report(&self, counts: ServiceCounts) {
         self.shared.record.service(counts);
@@ -540,6 +555,9 @@ impl Follower {
             },
         };
         match event {
+            Ok(Event { json, .. }) if json.is_empty() => {
+                Some(SseEvent::default().event("resync").data("take the snapshot again"))
+            }
             Ok(Event { seq, json }) => Some(SseEvent::default().id(seq.to_string()).data(&*json)),
             Err(RecvError::Lagged(_)) => {
                 Some(SseEvent::default().event("resync").data("take the snapshot again"))

@@ -29,7 +29,7 @@ const EVENTS_CAPACITY: usize = 1024;
 #[derive(Debug, Clone)]
 pub(super) struct Event {
     pub(super) seq: u64,
-    /// JSON on one line.
+    /// JSON on one line; empty where everything before is forgotten.
     pub(super) json: Arc<str>,
 }
 
@@ -112,6 +112,17 @@ impl Record {
         inner.keep(|inner| &mut inner.chats[message.channel as usize], MESSAGES_KEPT, &event);
         self.tell(event);
         let _ = self.messages.send(message);
+    }
+
+    /// Forgets all rows and messages, and has browsers do so too.
+    pub(super) fn clear(&self) {
+        let mut inner = self.lock();
+        inner.rows.clear();
+        inner.chats.iter_mut().for_each(VecDeque::clear);
+        inner.seq += 1;
+        inner.forgotten = inner.seq;
+        let seq = inner.seq;
+        self.tell(Event { seq, json: "".into() });
     }
 
     pub(super) fn service(&self, counts: ServiceCounts) {

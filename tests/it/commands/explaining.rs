@@ -3,8 +3,15 @@
 use std::{fs, path::Path};
 
 use serde_json::Value;
+use triggerbell::domain::{
+    entry::{Entry, EntryId},
+    verdict::Truth,
+};
 
-use crate::support::process::ran;
+use crate::support::{
+    process::{Service, ran, until},
+    receiver::Receiver,
+};
 
 const RULES: &str = r"rules:
   - name: prod-deploy-failed
@@ -94,4 +101,146 @@ async fn a_source_that_there_is_none_of_and_a_file_of_nothing_are_said() {
     let missing = ran(folder.path(), &["explain", "--entry", "none.json"], &[]).await;
     assert_eq!(missing.code, Some(78), "{}", missing.said());
     assert!(missing.stderr.contains("none.json"), "{}", missing.stderr);
+}
+
+/// A service that took in three rows, of which its rule matched one.
+async fn service(folder: &Path, receiver: &Receiver) -> Service {
+    let rows = [
+        row("2026-03-02 09:00:00", "v1.2.3", 1),
+        row("2026-03-02 09:01:00", "latest", 0).replace("api", "web"),
+        row("2026-03-02 09:02:00", "v1.2.4", 0),
+    ];
+    fs::write(folder.join("log.json"), rows.join("\n") + "\n").unwrap();
+    let config = format!(
+        "sources:\n  shop:\n    file: {{path: log.json}}\nreceivers:\n  ops:\n    webhook:\n      url: \
+         {}/hook\n",
+        receiver.url
+    );
+    let rules = r"rules:
+  - name: prod-failed
+    match: {tag: 'v\d+\.\d+\.\d+', returnCode: {not: 0}}
+    send_to: [ops]
+  - name: tried/out
+    match: {service: [api, web]}
+    send_to: [ops]
+    mode: shadow
+";
+    let service = Service::start(folder, &config, rules).await;
+    until("the message is delivered", async || {
+        let list = service.json("/api/v1/notifications?state=delivered").await;
+        list["items"].as_array().unwrap().len() == 1
+    })
+    .await;
+    service
+}
+
+#[tokio::test]
+async fn a_rule_is_explained_by_what_it_matched_and_what_it_missed_by_the_least() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start().await;
+    let running = service(folder.path(), &receiver).await;
+    let args = ["explain", "--rule", "prod-failed", "--url", &running.url];
+    let explained = ran(folder.path(), &args, &[]).await;
+    assert_eq!(explained.code, Some(0), "{}", explained.said());
+    let page = fs::read_to_string("docs/commands.md").unwrap();
+    let block = page.split("## `explain`").nth(1).unwrap().split("```text\n").nth(2).unwrap();
+    assert_eq!(explained.stdout, block.split("```").next().unwrap());
+
+    let other = ["explain", "--rule", "tried/out", "--url", &running.url, "--format", "json"];
+    let json: Value = serde_json::from_str(&ran(folder.path(), &other, &[]).await.stdout).unwrap();
+    assert_eq!((&json["matches"], &json["mode"]), (&3.into(), &"shadow".into()));
+    assert_eq!(json["matched"][0]["notifications"][0]["held_by"], "shadow");
+    let few = [&other[..], &["--limit", "1"]].concat();
+    let json: Value = serde_json::from_str(&ran(folder.path(), &few, &[]).await.stdout).unwrap();
+    assert_eq!(json["matched"].as_array().unwrap().len(), 1);
+    assert_eq!(json["matched"][0]["entry"]["tag"], "v1.2.4", "the newest");
+    let none = ran(folder.path(), &["explain", "--rule", "nope", "--url", &running.url], &[]).await;
+    assert_eq!(none.code, Some(1), "{}", none.said());
+
+    let report = ran(folder.path(), &["shadow", "report", "--url", &running.url], &[]).await;
+    assert_eq!(report.code, Some(0), "{}", report.said());
+    let rows: Vec<_> = report
+        .stdout
+        .lines()
+        .take(2)
+        .map(str::split_whitespace)
+        .map(|it| it.collect::<Vec<_>>())
+        .collect();
+    assert_eq!(rows[0], ["RULE", "MESSAGES", "REASONS", "RECEIVERS", "LAST"]);
+    assert_eq!(rows[1][..6], ["tried/out", "3", "matched", "3", "ops", "3"]);
+    assert!(
+        report.stdout.contains("matched to ops: entry of 2026-03-02T01:02:00Z"),
+        "{}",
+        report.stdout
+    );
+    let args = ["shadow", "report", "--format", "json", "--url", &running.url];
+    let json: Value = serde_json::from_str(&ran(folder.path(), &args, &[]).await.stdout).unwrap();
+    let [rule] = &json["items"].as_array().unwrap()[..] else { panic!("one rule: {json:#}") };
+    assert_eq!((&rule["messages"], &rule["receivers"]["ops"]), (&3.into(), &3.into()));
+    assert_eq!(rule["samples"][0]["entry"]["tag"], "v1.2.4");
+    assert_eq!(json["complete"], true);
+    let held = running.json("/api/v1/notifications?held_by=shadow").await;
+    let held = held["items"].as_array().unwrap();
+    assert!(held.len() == 3 && held.iter().all(|it| it["rule"] == "tried/out"), "{held:#?}");
+    let silenced = running.json("/api/v1/notifications?held_by=silenced").await;
+    assert_eq!(silenced["items"].as_array().unwrap().len(), 0);
+    let wrong = running.json("/api/v1/notifications?held_by=shadows").await;
+    assert_eq!(wrong["status"], 400);
+    assert!(wrong["detail"].as_str().unwrap().contains("known: shadow, state"), "{wrong}");
+
+    // With nobody to ask, the database says what it can.
+    let config = fs::read_to_string(folder.path().join("triggerbell.yaml")).unwrap();
+    let port = super::free_port().to_string();
+    fs::write(
+        folder.path().join("triggerbell.yaml"),
+        config.replace("127.0.0.1:0", &format!("127.0.0.1:{port}")),
+    )
+    .unwrap();
+    let explained = ran(folder.path(), &["explain", "--rule", "prod-failed"], &[]).await;
+    assert_eq!(explained.code, Some(0), "{}", explained.said());
+    assert!(explained.stderr.contains("no service answers"), "{}", explained.stderr);
+    assert!(
+        explained.stdout.starts_with("prod-failed: 1 of the last 3 entries matched"),
+        "{}",
+        explained.stdout
+    );
+    assert!(explained.stdout.contains("match.tag wanted"), "{}", explained.stdout);
+    let none = ran(folder.path(), &["explain", "--rule", "prod-fialed"], &[]).await;
+    assert!(none.stderr.contains("did you mean prod-failed?"), "{}", none.stderr);
+}
+
+/// What an entry of service `api`, tag `v1` and code 0 lacks for clauses to match.
+fn lacking(clauses: &str) -> Vec<String> {
+    let clause = triggerbell::config::matchers(clauses).unwrap();
+    let text = row("2026-03-02 09:00:00", "v1", 0);
+    let zone = jiff::tz::TimeZone::UTC;
+    let row =
+        triggerbell::adapters::source::read_entries(text.as_bytes(), &zone, None).rows.remove(0);
+    let identity = row.identity();
+    let now = row.time;
+    let entry = Entry {
+        id: EntryId::of("shop", "shop/api", identity, 0),
+        identity,
+        ordinal: 0,
+        revises: false,
+        source: "shop".into(),
+        asked_repo: "shop/api".into(),
+        row,
+    };
+    let missing = clause.missing(&entry, now);
+    assert_eq!(missing.is_empty(), clause.evaluate(&entry, now) == Truth::True, "{clauses}");
+    missing.into_iter().map(|it| format!("{} {}", it.path, it.wanted)).collect()
+}
+
+#[test]
+fn what_a_clause_lacks_is_the_fewest_tests_that_would_make_it_true() {
+    let none: [&str; 0] = [];
+    assert_eq!(lacking("{service: api, tag: v1}"), none);
+    assert_eq!(lacking("{service: web, tag: v1}"), ["matchers.service web"]);
+    assert_eq!(lacking("{service: web, returnCode: 1}").len(), 2);
+    assert_eq!(lacking("{any: [{service: web, returnCode: 1}, {tag: v2}]}").len(), 1);
+    assert_eq!(lacking("{any: [{service: web}, {service: api}]}"), none);
+    assert_eq!(lacking("{not: {service: api, tag: v1}}").len(), 1, "one of the two is enough");
+    assert_eq!(lacking("{not: {any: [{service: api}, {tag: v1}]}}").len(), 2);
+    assert_eq!(lacking("{clusterId: x}").len(), 1, "a field that it lacks");
 }

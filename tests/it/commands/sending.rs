@@ -1,11 +1,15 @@
 //! `fetch`, `send` and `render`.
 
-use std::path::Path;
+use std::{path::Path, process::Stdio};
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::{row, write};
 use crate::support::{
     command::{command, command_with},
-    process::Registry,
+    http,
+    process::{PATIENCE, Registry, triggerbell, until},
     receiver::{Receiver, Reply},
 };
 
@@ -200,4 +204,75 @@ async fn render_uses_the_templates_of_the_configuration() {
     let broken = command(folder.path(), &["render", "broken"]).await;
     assert_eq!(broken.code, 78);
     assert!(broken.err.contains("broken.hbs"), "{}", broken.err);
+}
+
+/// What the page of `render --serve` shows: the messages' payloads and refusals by channel.
+async fn shown(port: u16) -> Vec<(String, String, Value)> {
+    let snapshot = http::send(port, "GET /snapshot", &[], "").await.json();
+    let events = snapshot["events"].as_array().unwrap().iter();
+    let messages = events.filter(|event| event["kind"] == "message");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    messages
+        .map(|it| (text(&it["channel"]), it["payload"].to_string(), it["refusal"].clone()))
+        .collect()
+}
+
+#[tokio::test]
+async fn render_serves_the_template_and_shows_it_again_when_it_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    receivers(folder.path(), "http://127.0.0.1:9");
+    let config = folder.path().join("triggerbell.yaml");
+    let text = std::fs::read_to_string(&config).unwrap() + "templates: mine/\n";
+    std::fs::write(&config, text).unwrap();
+    write(folder.path(), "mine/short.slack.hbs", "first {{entry.tag}} <b>");
+    write(folder.path(), "entry.json", &row(1, "v7.7.7", 7));
+    let mut command = triggerbell();
+    command.args(["render", "short", "--entry", "entry.json", "--serve", "127.0.0.1:0"]);
+    command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+    let (_, rest) = line.split_once("http://127.0.0.1:").unwrap_or_else(|| panic!("{line}"));
+    let port: u16 = rest.split('/').next().unwrap().parse().unwrap();
+    let page = http::send(port, "GET /", &[], "").await;
+    assert_eq!(page.status, 200);
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(
+        policy.contains("default-src 'none'") && policy.contains("script-src 'self'"),
+        "{policy}"
+    );
+    let says = async |wanted: &str| {
+        until(&format!("the page shows {wanted}"), async || {
+            let shown = shown(port).await;
+            matches!(&shown[..], [(channel, payload, refusal)]
+                if channel == "slack" && payload.contains(wanted) && refusal.is_null())
+        })
+        .await;
+    };
+    says("first v7.7.7").await;
+    write(folder.path(), "mine/short.slack.hbs", "second {{entry.tag}}");
+    says("second v7.7.7").await;
+    write(folder.path(), "mine/short.slack.hbs", "{{#if entry.tag}}");
+    until("the page shows that it is broken", async || {
+        shown(port).await.iter().any(|(_, _, refusal)| refusal.is_string())
+    })
+    .await;
+    write(folder.path(), "mine/short.slack.hbs", "third {{entry.tag}}");
+    says("third v7.7.7").await;
+    write(folder.path(), "entry.json", &row(1, "v8.8.8", 7));
+    says("third v8.8.8").await;
+    super::signal(&child, "-INT").await;
+    let ended = tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+    assert_eq!(ended.code(), Some(0));
+}
+
+#[tokio::test]
+async fn render_says_what_each_form_of_wecom_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = command(folder.path(), &["render", "default", "--receiver", "wecom"]).await;
+    assert_eq!((all.code, all.err.as_str()), (0, ""));
+    for form in ["as form text of a WeCom robot: ", "as form markdown of a WeCom app: "] {
+        let line = all.out.lines().find(|line| line.contains(form));
+        assert!(line.is_some_and(|line| line.contains(" of 2048 bytes")), "{form}: {}", all.out);
+    }
 }

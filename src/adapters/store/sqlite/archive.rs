@@ -26,6 +26,9 @@ const AT_ONCE: i64 = 5_000;
 const TIMES: &str = "SELECT seq, json_extract(fields, '$.time') FROM entries WHERE seq > ?1
     ORDER BY seq LIMIT ?2";
 
+/// The places of the newest entries.
+const NEWEST: &str = "SELECT seq FROM entries ORDER BY seq DESC LIMIT ?1";
+
 /// A database that is read beside whoever writes it.
 pub struct Archive {
     conn: Connection,
@@ -65,6 +68,22 @@ impl Archive {
             places.extend(wanted);
         }
         places.sort_unstable();
+        Ok(places)
+    }
+
+    /// The places of the newest entries, at most `limit`, oldest first. Blocks.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn newest(&self, limit: usize) -> Result<Vec<i64>, StoreError> {
+        let look = || -> Outcome<Vec<i64>> {
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut find = self.conn.prepare_cached(NEWEST)?;
+            let places = find.query_map([limit], |row| row.get(0))?;
+            Ok(places.collect::<Result<_, _>>()?)
+        };
+        let mut places = look().map_err(|failure| failure.told(&self.path))?;
+        places.reverse();
         Ok(places)
     }
 

@@ -215,14 +215,17 @@ pub(super) fn notifications(
     let mut find = conn.prepare_cached(concat!(
         notification_columns!(),
         "WHERE o.seq < ?1 AND (?2 IS NULL OR o.state = ?2) AND (?3 IS NULL OR o.receiver = ?3)
-         AND (?4 IS NULL OR o.rule = ?4) ORDER BY o.seq DESC LIMIT ?5"
+         AND (?4 IS NULL OR o.rule = ?4) AND (?6 IS NULL OR m.held_by = ?6)
+         ORDER BY o.seq DESC LIMIT ?5"
     ))?;
     let mut rows = find.query(params![
         query.before.unwrap_or(i64::MAX),
-        query.state.map(Coded::code),
+        // What is held is found by narrow rows.
+        query.state.or(query.held_by.map(|_| NotificationState::Held)).map(Coded::code),
         receiver.flatten(),
         rule.flatten(),
         limit as i64 + 1,
+        query.held_by.map(Coded::code),
     ])?;
     while let Some(row) = rows.next()? {
         items.push(notification_view(row)?);

@@ -1,0 +1,113 @@
+//! `explain --rule`: what a rule matched lately, and what it missed by the least.
+//!
+//! A running service says so. Where none answers and none was named, the database is read in its
+//! stead, and the rules are those of the files. Deliberately absent: any verdict; the clauses' own are
+//! told.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::{ExplainArgs, headline, items, word};
+use crate::{
+    adapters::store::Archive,
+    cli::{
+        Printed,
+        client::Service,
+        deliveries::encode,
+        exit::{Exit, Failure},
+        load::{self, Files, plural_of},
+        output, service_of,
+    },
+    config::Config,
+    domain::nearness,
+};
+
+/// Entries of the database that are looked at, the newest: as many as a service looks at.
+const LOOKED_AT: usize = 2_000;
+
+/// Explains a rule.
+///
+/// # Errors
+/// There is no such rule, or neither a service nor a database to ask.
+pub(super) async fn run(name: &str, args: &ExplainArgs, files: &Files) -> Result<Exit, Failure> {
+    let asked = of_service(name, args, &service_of(&args.service, files)?).await;
+    let named = args.service.url.as_deref().is_some_and(|url| !url.is_empty());
+    let history = match asked {
+        Err(failure) if failure.exit == Exit::Unavailable && !named => {
+            let config = load::config(files)?;
+            let found = of_database(name, args, &config);
+            // Of the two, that no service answers is what is usually wrong.
+            let found = found.map_err(|other| match other.exit {
+                Exit::Unavailable => failure,
+                _ => other,
+            })?;
+            let path = config.store.display();
+            output::note(format_args!("no service answers; told from {path} and the rule files\n"));
+            found
+        }
+        asked => asked?,
+    };
+    match args.format {
+        Printed::Json => output::line(format_args!("{history:#}"))?,
+        Printed::Text => output::print(text(&history))?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn of_service(name: &str, args: &ExplainArgs, service: &Service) -> Result<Value, Failure> {
+    let path = format!("/api/v1/rules/{}/explain?limit={}", encode(name), args.limit);
+    service.read(&path).await
+}
+
+fn of_database(name: &str, args: &ExplainArgs, config: &Config) -> Result<Value, Failure> {
+    let rules = config.rules.rules();
+    let index = rules.iter().position(|rule| *rule.name == *name).ok_or_else(|| {
+        let known = rules.iter().map(|rule| &*rule.name);
+        Failure::new(Exit::No, load::no_such("rule", name, known))
+    })?;
+    let archive = Archive::open(&config.store)?;
+    let mut entries = archive.entries(&archive.newest(LOOKED_AT)?)?;
+    entries.reverse();
+    let entries = entries.iter().map(|entry| (entry, entry.row.time));
+    Ok(json!(nearness::of_rule(&config.rules, index, entries, args.limit.into())))
+}
+
+fn text(history: &Value) -> String {
+    let count = |name: &str| usize::try_from(history[name].as_u64().unwrap_or(0)).unwrap_or(0);
+    let mut text = format!(
+        "{}: {} of the last {} matched\n",
+        word(&history["rule"]),
+        count("matches"),
+        plural_of(count("looked_at"), "entry", "entries"),
+    );
+    if history["mode"] == "shadow" {
+        text.push_str("it is in shadow: its messages are recorded and not sent\n");
+    }
+    for one in items(&history["matched"]) {
+        let _ = writeln!(text, "\nmatched {}", headline(&one["entry"]));
+        if let Some(by) = one["stopped_by"].as_str() {
+            let _ = writeln!(text, "  not asked, since {by} matched and says `stop`");
+        }
+        for message in items(&one["notifications"]) {
+            let what = match message["held_by"].as_str() {
+                Some(by) => format!("held by {by}"),
+                None => word(&message["state"]),
+            };
+            let [reason, receiver] = ["reason", "receiver"].map(|name| word(&message[name]));
+            let _ = writeln!(text, "  {reason} to {receiver}: {what}");
+        }
+    }
+    for one in items(&history["misses"]) {
+        let like = match one["count"].as_u64() {
+            Some(count) if count > 1 => format!(" and {} more", count - 1),
+            _ => String::new(),
+        };
+        let _ = writeln!(text, "\nmissed {}{like}", headline(&one["entry"]));
+        for clause in items(&one["clauses"]) {
+            let [path, wanted, seen] = ["path", "wanted", "seen"].map(|name| word(&clause[name]));
+            let _ = writeln!(text, "  {path} wanted {wanted}, saw {seen}");
+        }
+    }
+    text
+}
