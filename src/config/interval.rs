@@ -2,7 +2,11 @@
 //!
 //! Deliberately absent: what an interval means (`domain::interval`).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::tz::TimeZone;
 
@@ -23,20 +27,28 @@ pub(super) struct Intervals {
     known: BTreeMap<Arc<str>, Option<Arc<TimeInterval>>>,
     /// False where they could not all be read: then an unknown name says nothing.
     complete: bool,
+    /// Those that were named.
+    used: RefCell<BTreeSet<Arc<str>>>,
 }
 
 impl Intervals {
+    /// The names of those that were named so far.
+    pub(super) fn used(&self) -> BTreeSet<Arc<str>> {
+        self.used.borrow().clone()
+    }
+
     /// Reads those of a configuration.
     pub(super) fn read(map: &mut MapReader<'_>, default_zone: &TimeZone) -> Self {
         let complete = map.value().is_complete();
         let Some(value) = map.get("time_intervals") else {
-            return Self { known: BTreeMap::new(), complete };
+            return Self { complete, ..Self::default() };
         };
         let Some(entries) = value.named("time interval") else { return Self::default() };
         let read = |(entry, value): (&crate::document::Entry, Value<'_>)| {
             (Arc::clone(&entry.key.text), interval(value, default_zone).map(Arc::new))
         };
-        Self { known: entries.into_iter().map(read).collect(), complete: value.is_complete() }
+        let known = entries.into_iter().map(read).collect();
+        Self { known, complete: value.is_complete(), ..Self::default() }
     }
 
     /// Reads the names of one or more; `None` where any of them is not known or can't be used.
@@ -50,6 +62,7 @@ impl Intervals {
     fn one(&self, value: Value<'_>) -> Option<Arc<TimeInterval>> {
         let name = value.text_as("the name of a time interval")?;
         if let Some(known) = self.known.get(name) {
+            self.used.borrow_mut().insert(name.into());
             return known.clone();
         }
         if !self.complete {

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Config, read_text};
+use super::{Config, fit, read_text};
 use crate::{
     document::{Code, Document, Entry, Kind, Map, Node, Place, Problem, Report},
     domain::{
@@ -29,11 +29,16 @@ pub(super) struct Written {
     pub(super) names: HashMap<Arc<str>, Place>,
     /// The regular expressions that tags are compared with, each with its place.
     pub(super) tags: Vec<(Pattern, Place)>,
+    /// The labels that rules write themselves: the rule's name, the label, and where it stands.
+    pub(super) labels: Vec<(Arc<str>, Arc<str>, Place)>,
+    /// The time intervals that rules name.
+    pub(super) intervals: BTreeSet<Arc<str>>,
 }
 
 /// Warns of what is hardly meant in a set of rules.
 pub(super) fn rules(rules: &[Rule], written: &Written, report: &Report) {
     let no_tags = tags(written, report);
+    fit::mutes(rules, written, report);
     for finding in lint::findings(rules) {
         let rule = &rules[finding.rule()];
         let Some(place) = written.names.get(&rule.name) else { continue };
@@ -161,9 +166,24 @@ fn loosened(text: &str) -> String {
     }
 }
 
-/// Warns of receivers and templates that nothing uses, and of secrets in the open.
-pub(super) fn configuration(document: &Document, config: &Config, rules: &[Rule], report: &Report) {
+/// Warns of receivers, intervals, templates and labels that nothing uses, of secrets in the open, and
+/// of rules that do not fit what is around them.
+pub(super) fn configuration(
+    document: &Document,
+    config: &Config,
+    rules: &[Rule],
+    written: &Written,
+    report: &Report,
+) {
     let Some(root) = &document.root else { return };
+    let intervals = under(root, "time_intervals");
+    for entry in intervals.filter(|entry| !written.intervals.contains(&entry.key.text)) {
+        let message = format!("no rule names the time interval `{}`", entry.key.text);
+        let problem = Problem::new(Code::Unused, message).at(&document.file, entry.key.span);
+        report.add(problem.help("name it in the `mute: {during: […]}` of a rule, or take it out"));
+    }
+    fit::absences(config, rules, written, report);
+    fit::templates(config, rules, written, report);
     let mut used: BTreeSet<&str> =
         rules.iter().flat_map(|rule| &rule.send_to).map(|it| &**it).collect();
     used.extend(config.alarms.send_to.iter().map(|it| &**it));

@@ -11,6 +11,7 @@ mod chat;
 mod discover;
 mod enterprise;
 mod environment;
+mod fit;
 mod interval;
 mod lint;
 mod locate;
@@ -343,7 +344,7 @@ fn load_text(
         && report.errors() == 0
     {
         lint::rules(rules, written, &report);
-        lint::configuration(&document, config, rules, &report);
+        lint::configuration(&document, config, rules, written, &report);
     }
     report.name_paths(&document);
     let failed = report.errors() > 0;
@@ -392,7 +393,8 @@ fn whole(
     let mut reader = RuleReader::new(&names, &names_of_templates, &time_zone, &intervals);
     let before = report.errors();
     let rule_paths = named_rules(&mut map, folder, &mut reader, report);
-    let (rules, written) = reader.finish(report);
+    let (rules, mut written) = reader.finish(report);
+    written.intervals = intervals.used();
     if care == Care::Meant {
         let around = Around {
             names: &names,

@@ -15,7 +15,7 @@ use super::{
     templates::TemplateNames,
 };
 use crate::{
-    document::{Code, Document, MapReader, Problem, Report, Value, nearest},
+    document::{Code, Document, Entry, Kind, MapReader, Place, Problem, Report, Value, nearest},
     domain::{
         cel::Compiler,
         clause::Clause,
@@ -171,6 +171,17 @@ impl<'a> RuleReader<'a> {
             && let Some(template) = &own.template
         {
             self.template(value, template, receivers);
+        }
+        if let (Some(name), Some((_, labels))) = (&name, map.place_of("labels")) {
+            let entries = match &labels.node().kind {
+                Kind::Map(map) => &*map.entries,
+                _ => &[],
+            };
+            let place = |span| Place { span, ..labels.place() };
+            let placed = |entry: &Entry| {
+                (Arc::clone(name), Arc::clone(&entry.key.text), place(entry.key.span))
+            };
+            self.written.labels.extend(entries.iter().map(placed));
         }
         map.finish("keys of a rule");
         let mut labels = defaults.labels.clone();

@@ -398,8 +398,9 @@ writes one of them usually means that the other end is open:
 A tag that is missed is shown."
 
     Unused "W012" "something that nothing uses"
-"The receiver or template is defined and no rule leads to it: often its name is misspelt where it is
-used, or what used it is gone."
+"The receiver, template or time interval is defined and no rule leads to it: often its name is misspelt
+where it is used, or what used it is gone. A label is not used when every receiver of its rule is a chat whose
+template is your own and asks neither for it nor for all labels; what a webhook takes is its own affair."
 
     OpenSecret "W013" "a secret in the open"
 "A secret stands in the configuration itself, where everybody reads it who may read the file or its
@@ -419,6 +420,22 @@ that grew too large, so nothing is said of it; the rule itself is sound."
 
 `digest` folds what a receiver's `pace` can't clear: without a `pace`, which a webhook has none of by
 default, nothing waits and nothing folds. `digest_after` is for receivers whose messages fold."
+
+    NeverThere "W016" "a template that writes what its rule never has"
+"The template writes a field that no entry of the rule can have, or something of an incident while the rule
+tells of every match and has none. The place stays empty in every message. What stands within `if`, `with` or
+`each`, or is given to `default`, is not looked at:
+
+    {{#if entry.service}}{{entry.service}}{{/if}}"
+
+    AlwaysMuted "W017" "a mute without an end"
+"The intervals of the rule's `mute` leave no minute of any day, so that nothing of it is ever sent. To have a
+rule decided and not sent write `mode: shadow`."
+
+    ShortAbsence "W018" "an absence shorter than a reading"
+"The rule tells when nothing was seen for so long, and a source that it may match is read less often than that.
+What is pushed meanwhile is seen too late. Make `absent_for` several times as long as the interval;
+`triggerbell plan` shows the intervals."
 }
 
 #[cfg(test)]

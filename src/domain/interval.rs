@@ -5,8 +5,8 @@
 //! written in a file.
 
 use jiff::{
-    Timestamp,
-    civil::{Date, Time},
+    Timestamp, ToSpan,
+    civil::{Date, Time, date},
     tz::TimeZone,
 };
 
@@ -62,7 +62,11 @@ impl TimeInterval {
     /// Whether it lasts at an instant.
     pub fn contains(&self, at: Timestamp) -> bool {
         let local = self.zone.to_datetime(at);
-        let (date, minute) = (local.date(), minute_of(local.time()));
+        self.shows(local.date(), minute_of(local.time()))
+    }
+
+    /// Whether it lasts when the wall's clock shows that minute of that day.
+    fn shows(&self, date: Date, minute: u16) -> bool {
         if self.times.is_empty() {
             return self.has_day(date);
         }
@@ -127,6 +131,20 @@ pub fn end_of(intervals: &[std::sync::Arc<TimeInterval>], now: Timestamp) -> Opt
         }
     }
     Some(at)
+}
+
+/// Whether the intervals together leave no minute of any day. Those of different zones are looked at
+/// apart, so that some that only together leave none are not found.
+pub fn leave_nothing(intervals: &[std::sync::Arc<TimeInterval>]) -> bool {
+    intervals.iter().any(|one| {
+        let same: Vec<_> = intervals.iter().filter(|it| it.zone == one.zone).collect();
+        let turns = same.iter().flat_map(|it| &it.times).flat_map(|it| [it.from, it.to % DAY]);
+        let minutes: Vec<u16> = turns.chain([0]).collect();
+        // After that the calendar repeats itself, the years without a leap day at a century apart.
+        let days = date(2001, 1, 1).series(1.day()).take_while(|day| day.year() < 2029);
+        days.into_iter()
+            .all(|day| minutes.iter().all(|&minute| same.iter().any(|it| it.shows(day, minute))))
+    })
 }
 
 fn any<T>(of: &[T], holds: impl Fn(&T) -> bool) -> bool {

@@ -55,7 +55,7 @@ pub use webhook::{LEAST_BYTES, TooLong, WebhookForm};
 pub use wecom::{WecomForm, WecomMessage};
 
 use crate::{
-    domain::notification::words,
+    domain::{field::Field, notification::words},
     ports::{Context, Part, RenderError},
 };
 use names::nearest;
@@ -72,6 +72,18 @@ words! {
         Webhook = "webhook",
     }
 }
+
+/// Something that a template writes and that an entry or a message may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// A field of the entry.
+    Field(Field),
+    /// Something of the incident.
+    Incident,
+}
+
+/// A template's file, for people, and what each of its messages writes, with the offset of its tag.
+pub type AlwaysRead<'t> = (&'t str, Vec<(Read, usize)>);
 
 /// The template of whoever names none.
 pub const DEFAULT: &str = "default";
@@ -188,6 +200,19 @@ impl Templates {
     pub fn secrets(&self, name: &str) -> Vec<&str> {
         let template = self.find(name, ReceiverType::Webhook);
         template.map(|template| template.secrets().into_iter().collect()).unwrap_or_default()
+    }
+
+    /// The file of a template for a type of receiver, and what each of its messages writes, with the
+    /// offset of the tag in bytes.
+    pub fn always_read(&self, name: &str, kind: ReceiverType) -> Option<AlwaysRead<'_>> {
+        let template = self.find(name, kind)?;
+        Some((template.path(), template.always_read()))
+    }
+
+    /// Whether a template for a type of receiver can show a label of a rule.
+    pub fn shows_label(&self, name: &str, kind: ReceiverType, label: &str) -> bool {
+        let asked = self.find(name, kind).map(Compiled::labels);
+        asked.is_none_or(|asked| asked.is_none_or(|asked| asked.contains(label)))
     }
 
     /// As [`Templates::preview`] for a webhook, in the form that its configuration asks for.

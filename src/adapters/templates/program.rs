@@ -79,6 +79,36 @@ pub(super) fn reads_the_message(program: &[Op]) -> bool {
     found
 }
 
+/// What every message of a program writes of an entry's fields and of an incident, with the offset
+/// of its tag; what stands in a block or is an argument, such as of `default`, is written with care.
+pub(super) fn always_read(program: &[Op]) -> Vec<(&Step, usize)> {
+    let mut found = Vec::new();
+    for op in program {
+        // A value of JSON may be `null`, so that the form stays the same.
+        if let Op::Emit { expr: Expr::Path { base: Base::Root, steps }, how, at } = op
+            && matches!(how, How::Escaped | How::Plain)
+            && let Some(step @ (Step::Field(_) | Step::Incident(_))) = steps.last()
+            && matches!(steps.first(), Some(Step::Root(Name::Entry | Name::Incident)))
+        {
+            found.push((step, *at));
+        }
+    }
+    found
+}
+
+/// The labels that a program asks for; `None` where it shows all of them.
+pub(super) fn labels(program: &[Op]) -> Option<BTreeSet<&str>> {
+    let (mut found, mut all) = (BTreeSet::new(), false);
+    paths(program, &mut |_, steps| match steps.last() {
+        Some(Step::Label(name)) => {
+            found.insert(&**name);
+        }
+        Some(Step::RuleLabels | Step::Root(Name::Rule)) => all = true,
+        _ => {}
+    });
+    (!all).then_some(found)
+}
+
 /// Calls `each` with every path of a program.
 fn paths<'p>(program: &'p [Op], each: &mut dyn FnMut(Base, &'p [Step])) {
     for op in program {

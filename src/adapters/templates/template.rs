@@ -6,12 +6,13 @@ use std::{
 };
 
 use super::{
-    ReceiverType, Settings, WecomForm,
+    Read, ReceiverType, Settings, WecomForm,
     escape::{Chat, Written},
     eval::{Run, TooMuch, Trace},
     form,
     language::Language,
     lint::lint,
+    names::Step,
     program::{self, Program},
     squeeze::squeeze,
     value::{Scope, link},
@@ -108,6 +109,23 @@ impl Compiled {
     /// The names of the receiver's secrets that it writes.
     pub(super) fn secrets(&self) -> BTreeSet<&str> {
         program::secrets(self.program())
+    }
+
+    /// What every message of it writes, with the offset of its tag in bytes.
+    pub(super) fn always_read(&self) -> Vec<(Read, usize)> {
+        let read = |step: &Step| match step {
+            Step::Field(field) => Read::Field(*field),
+            _ => Read::Incident,
+        };
+        program::always_read(self.program())
+            .into_iter()
+            .map(|(step, at)| (read(step), at))
+            .collect()
+    }
+
+    /// The labels that it asks for; `None` where it shows all of them.
+    pub(super) fn labels(&self) -> Option<BTreeSet<&str>> {
+        program::labels(self.program())
     }
 
     /// Renders a message as the receiver gets it; one of WeCom's in the form that it asks for.

@@ -144,6 +144,13 @@ fn what_follows(rule: &Rule) -> Rule {
     rule
 }
 
+/// Whether no entry of which a clause is true can have a field, or can have it so. False where that
+/// could not be decided.
+pub fn excludes(clause: &Clause, field: Field, test: Test) -> bool {
+    let both = Clause::All(vec![clause.clone(), Clause::test(field, "", test)]);
+    Space::default().boxes(&both, Opaque::Holds).is_some_and(|boxes| boxes.is_empty())
+}
+
 /// The most steps that are taken to find one tag.
 const STEPS_FOR_A_TAG: u64 = 20_000_000;
 

@@ -1,7 +1,7 @@
 //! Parts of the calendar: over midnight, by weekday, at the month's end, and when clocks are put.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use triggerbell::domain::interval::{TimeInterval, end_of};
+use triggerbell::domain::interval::{TimeInterval, end_of, leave_nothing};
 
 use super::stage::rules_with;
 
@@ -99,4 +99,43 @@ fn clocks_that_are_put_forward_or_back_move_the_end_with_them() {
         ),
         Some(instant("Europe/Berlin", "2026-03-29T03:00"))
     );
+}
+
+/// Whether they last at every minute of two weeks around the end of each month of some years.
+fn last_always(intervals: &[std::sync::Arc<TimeInterval>]) -> bool {
+    let shanghai = TimeZone::get("Asia/Shanghai").unwrap();
+    let months = (2026..2029).flat_map(|year| (1..=12).map(move |month| (year, month)));
+    let starts = months.map(|(year, month)| {
+        let last = jiff::civil::date(year, month, 25).at(0, 0, 0, 0);
+        shanghai.to_timestamp(last).unwrap()
+    });
+    starts.into_iter().all(|start| {
+        (0..14 * 24 * 60).all(|minute| {
+            let at = start + jiff::SignedDuration::from_mins(minute);
+            intervals.iter().any(|interval| interval.contains(at))
+        })
+    })
+}
+
+#[test]
+fn intervals_that_leave_nothing_are_known() {
+    for (texts, expected) in [
+        (vec!["{times: ['22:00-08:00']}", "{times: ['08:00-22:00']}"], true),
+        (vec!["{times: ['22:00-08:00']}", "{times: ['08:01-22:00']}"], false),
+        (vec!["{weekdays: mon-fri}", "{weekdays: sat-sun}"], true),
+        (vec!["{weekdays: mon-fri}", "{weekdays: sat}"], false),
+        // Monday's small hours belong to Sunday's night, which is not in it.
+        (vec!["{weekdays: mon-fri, times: ['22:00-08:00']}", "{times: ['08:00-22:00']}"], false),
+        (vec!["{times: ['00:00-24:00']}"], true),
+        (vec!["{days_of_month: 1-30}", "{days_of_month: -1}"], true),
+        (vec!["{days_of_month: 1-30}"], false),
+        (vec!["{days_of_month: 1-28}", "{days_of_month: -3--1}"], true),
+        (vec!["{months: jan-nov}"], false),
+        (vec!["{weekdays: mon-thu}", "{weekdays: fri-sun, months: jan-nov}"], false),
+        (vec!["{weekdays: mon-thu}", "{weekdays: fri-sun, time_zone: UTC}"], false),
+    ] {
+        let intervals: Vec<_> = texts.iter().map(|text| interval(text)).collect();
+        assert_eq!(leave_nothing(&intervals), expected, "{texts:?}");
+        assert_eq!(last_always(&intervals), expected, "{texts:?}");
+    }
 }

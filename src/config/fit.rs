@@ -1,0 +1,159 @@
+//! Rules beside what they are used with: templates, mutes, and how often sources are read. Each is
+//! sound by itself, and together they do less than is meant.
+//!
+//! Deliberately absent: what rules say by themselves (`lint`), and deciding it (`domain`).
+
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+
+use super::{Config, Receiver, Source, lint::Written, read_text, source::SourceSettings};
+use crate::{
+    adapters::templates::{DEFAULT, Read, ReceiverType},
+    document::{Code, Problem, Report, Span},
+    domain::{
+        clause::{Clause, Test},
+        field::Field,
+        interval, lint,
+        rule::{Notify, Rule},
+    },
+};
+
+/// Warns of rules that are muted at every hour.
+pub(super) fn mutes(rules: &[Rule], written: &Written, report: &Report) {
+    for rule in rules {
+        let Some(mute) = &rule.quiet.mute else { continue };
+        let place = written.names.get(&rule.name);
+        if let Some(place) = place.filter(|_| interval::leave_nothing(&mute.during)) {
+            let message = format!("`{}` is muted at every hour of every day", rule.name);
+            let problem = Problem::new(Code::AlwaysMuted, message).at(&place.file, place.span);
+            report.add(problem.help("to have it decided and not sent write `mode: shadow`"));
+        }
+    }
+}
+
+/// Warns of rules that wait for an absence that is shorter than the time between two readings.
+pub(super) fn absences(config: &Config, rules: &[Rule], written: &Written, report: &Report) {
+    for rule in rules {
+        let Notify::Absent { after, .. } = rule.notify else { continue };
+        let rare = config.sources.iter().find(|source| {
+            let is = Test::Is(vec![source.name.as_ref().into()]);
+            interval_of(source) > after && !lint::excludes(&rule.matches, Field::Source, is)
+        });
+        let (Some(source), Some(place)) = (rare, written.names.get(&rule.name)) else { continue };
+        let message = format!(
+            "`{}` waits for {} without an entry, and `{}` is read every {} at best",
+            rule.name,
+            shown(after),
+            source.name,
+            shown(interval_of(source)),
+        );
+        let problem = Problem::new(Code::ShortAbsence, message).at(&place.file, place.span);
+        report.add(problem.help("make `absent_for` several times as long"));
+    }
+}
+
+/// How often each repository of a source is read at best.
+fn interval_of(source: &Source) -> Duration {
+    if matches!(source.settings, SourceSettings::Push(_)) {
+        return Duration::ZERO;
+    }
+    let repos = u32::try_from(source.repos.len()).unwrap_or(u32::MAX);
+    let budget = Duration::from_secs_f64(f64::from(repos) / source.requests_per_second);
+    source.poll_every.max(budget)
+}
+
+fn shown(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{}ms", duration.as_millis()),
+        _ if seconds.is_multiple_of(3_600) => format!("{}h", seconds / 3_600),
+        _ if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+        _ => format!("{seconds}s"),
+    }
+}
+
+/// Warns of what a rule's templates write and the rule never has, and of labels that they can't show.
+pub(super) fn templates(config: &Config, rules: &[Rule], written: &Written, report: &Report) {
+    for rule in rules {
+        let mut known: Vec<(&str, ReceiverType)> = Vec::new();
+        for (template, kind) in used_by(rule, config) {
+            if !known.contains(&(template, kind)) {
+                known.push((template, kind));
+                writes(rule, template, kind, config, written, report);
+            }
+        }
+    }
+    let by_name: HashMap<&Arc<str>, &Rule> = rules.iter().map(|rule| (&rule.name, rule)).collect();
+    for (name, label, place) in &written.labels {
+        let Some(&rule) = by_name.get(name) else { continue };
+        let shows = |(template, kind): (&str, ReceiverType)| {
+            kind == ReceiverType::Webhook || config.templates.shows_label(template, kind, label)
+        };
+        // One that stands in for another may be of any type.
+        let has_fallback = |it: &Receiver| it.fallback.is_some() && rule.send_to.contains(&it.name);
+        if !config.receivers.iter().any(has_fallback) && !used_by(rule, config).any(shows) {
+            let message = format!("no template of `{name}` shows the label `{label}`");
+            let problem = Problem::new(Code::Unused, message).at(&place.file, place.span);
+            let help = format!("write `{{{{rule.labels.{label}}}}}` in one, or take the label out");
+            report.add(problem.help(help));
+        }
+    }
+}
+
+/// The templates of a rule's messages, each with its type of receiver.
+fn used_by<'c>(
+    rule: &'c Rule,
+    config: &'c Config,
+) -> impl Iterator<Item = (&'c str, ReceiverType)> + use<'c> {
+    let named = |name: &Arc<str>| config.receivers.iter().find(|it| it.name == *name);
+    rule.send_to.iter().filter_map(named).filter_map(|receiver: &Receiver| {
+        let own = rule.template.as_deref().or(receiver.template.as_deref());
+        let kind = ReceiverType::by_name(receiver.kind())?;
+        Some((own.unwrap_or(DEFAULT), kind))
+    })
+}
+
+/// Warns of what one template writes and the rule never has. Shipped ones ask before they write.
+fn writes(
+    rule: &Rule,
+    template: &str,
+    kind: ReceiverType,
+    config: &Config,
+    written: &Written,
+    report: &Report,
+) {
+    let Some((path, reads)) = config.templates.always_read(template, kind) else { return };
+    let folder = config.templates_folder.as_ref();
+    if !folder.is_some_and(|folder| Path::new(path).starts_with(folder)) {
+        return;
+    }
+    for (read, at) in reads {
+        let message = match read {
+            Read::Field(field) if never_has(rule, field) => {
+                format!("no entry of `{}` has a `{field}`", rule.name)
+            }
+            Read::Incident if rule.notify == Notify::Every => {
+                format!("`{}` tells of every match and has no incidents", rule.name)
+            }
+            _ => continue,
+        };
+        let Ok(file) = read_text(Path::new(path)) else { return };
+        let length = file.text().get(at..).and_then(|tag| tag.find("}}")).map_or(2, |end| end + 2);
+        // A template is far smaller than that.
+        let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let span = Span { start: offset(at), end: offset(at + length) };
+        let mut problem = Problem::new(Code::NeverThere, message)
+            .at(&Arc::new(file), span)
+            .label("stays empty in every message");
+        if let Some(place) = written.names.get(&rule.name) {
+            problem = problem.related(place.clone(), "this rule's messages are made by it");
+        }
+        report.add(problem.help("take it out, or let another template tell of this rule"));
+    }
+}
+
+/// Whether no entry that a rule tells of can have a field: none that it matches, nor one that ends an
+/// incident.
+fn never_has(rule: &Rule, field: Field) -> bool {
+    let never = |clause: &Clause| lint::excludes(clause, field, Test::Exists(true));
+    never(&rule.matches) && (!rule.notify.recovers() || never(&rule.quiet.recover))
+}
