@@ -316,7 +316,6 @@ async fn tests_beside_the_configured_rules_need_no_secret() {
         let ended = run(folder.path(), args).await;
         assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{args:?}: {}", ended.all());
     }
-    // A template that fails while it is rendered is no message that was meant.
     let elsewhere = tempfile::tempdir().unwrap();
     let config = folder.path().join("triggerbell.yaml");
     let args = ["--config", config.to_str().unwrap()];
