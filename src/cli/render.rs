@@ -214,8 +214,8 @@ fn other_forms(
         for &message in WecomMessage::ALL {
             let form = WecomForm { message, app, ..wanted.form.clone() };
             let other = For { kind: wanted.kind, name: wanted.name.clone(), form, any: true };
-            // A robot's markdown was shown; what a form does not take is no use of it.
-            if other.form == wanted.form {
+            // A robot's markdown was shown, and apps know no second one.
+            if other.form == wanted.form || app && message == WecomMessage::MarkdownV2 {
                 continue;
             }
             let Ok(parts) = render(args, templates, &other, entries, now) else { continue };

@@ -25,7 +25,8 @@ use crate::{
         load::{self, Files},
         output,
     },
-    config::locate,
+    config::{self, Request, locate},
+    document::text,
     domain::entry::Entry,
     simulate::{Channel, Wall, WallSettings},
 };
@@ -68,7 +69,7 @@ pub(super) async fn run(
                 Ok(messages) => wall.show(&rows, messages),
                 Err(failure) => {
                     output::note(format_args!("error: {failure}\n"));
-                    wall.show(&rows, vec![problem(&failure)]);
+                    wall.show(&rows, problem(&failure, files));
                 }
             }
         }
@@ -144,11 +145,20 @@ fn empty(channel: Channel) -> Value {
     }
 }
 
-/// What is wrong, in place of all messages.
-fn problem(failure: &Failure) -> Shown {
-    let channel = Channel::Slack;
-    let said = if failure.message.is_empty() { "the terminal says why" } else { &failure.message };
-    (channel, empty(channel), Some(said.to_owned()))
+/// What is wrong, in place of all messages: in a word, and as `check` says it.
+fn problem(failure: &Failure, files: &Files) -> Vec<Shown> {
+    let request = Request {
+        config: files.config.as_deref(),
+        data_dir: files.data_dir.as_deref(),
+        env: &load::environment,
+    };
+    let why = match config::load(&request) {
+        Err(problems) => text(&problems, false),
+        Ok(_) => failure.message.clone(),
+    };
+    let refused = |channel| (channel, empty(channel), Some("it can't be rendered".to_owned()));
+    let [slack, wecom] = [Channel::Slack, Channel::WeCom].map(refused);
+    vec![slack, wecom, (Channel::Webhook, json!(why), None)]
 }
 
 /// Files, and how they stood when they were looked at last.

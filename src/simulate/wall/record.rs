@@ -119,6 +119,7 @@ impl Record {
         let mut inner = self.lock();
         inner.rows.clear();
         inner.chats.iter_mut().for_each(VecDeque::clear);
+        (inner.published, inner.accepted, inner.refused) = (0, 0, 0);
         inner.seq += 1;
         inner.forgotten = inner.seq;
         let seq = inner.seq;

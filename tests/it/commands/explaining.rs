@@ -188,6 +188,16 @@ async fn a_rule_is_explained_by_what_it_matched_and_what_it_missed_by_the_least(
     assert_eq!(wrong["status"], 400);
     assert!(wrong["detail"].as_str().unwrap().contains("known: shadow, state"), "{wrong}");
 
+    let entries = running.json("/api/v1/entries").await;
+    let [entry, message] =
+        [&entries["items"][2]["id"], &held[0]["id"]].map(|id| id.as_str().unwrap());
+    for (id, tag) in [(entry, "v1.2.3"), (message, "v1.2.4")] {
+        let args = ["render", "default", "--receiver", "slack", "--id", id, "--url", &running.url];
+        let rendered = ran(folder.path(), &args, &[]).await;
+        assert_eq!(rendered.code, Some(0), "{}", rendered.said());
+        assert!(rendered.stdout.contains(tag), "{}", rendered.stdout);
+    }
+
     // With nobody to ask, the database says what it can.
     let config = fs::read_to_string(folder.path().join("triggerbell.yaml")).unwrap();
     let port = super::free_port().to_string();

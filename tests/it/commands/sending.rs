@@ -253,8 +253,10 @@ async fn render_serves_the_template_and_shows_it_again_when_it_is_saved() {
     write(folder.path(), "mine/short.slack.hbs", "second {{entry.tag}}");
     says("second v7.7.7").await;
     write(folder.path(), "mine/short.slack.hbs", "{{#if entry.tag}}");
-    until("the page shows that it is broken", async || {
-        shown(port).await.iter().any(|(_, _, refusal)| refusal.is_string())
+    until("the page shows that it is broken, and where", async || {
+        let shown = shown(port).await;
+        shown.iter().any(|(_, _, refusal)| refusal.is_string())
+            && shown.iter().any(|(_, payload, _)| payload.contains("short.slack.hbs:1:"))
     })
     .await;
     write(folder.path(), "mine/short.slack.hbs", "third {{entry.tag}}");
