@@ -85,8 +85,9 @@ async fn what_a_closed_lane_holds_goes_to_its_fallback_once_and_says_so() {
     stand.push("shop/api", 10);
     let mut list = json!(null);
     until("both are closed and hold what came", async || {
-        list = service.json("/api/v1/notifications?receiver=other&state=pending").await;
+        // In this order: once it is closed nothing is claimed, so that none of the ten is in flight.
         let status = service.json("/api/v1/status").await;
+        list = service.json("/api/v1/notifications?receiver=other&state=pending").await;
         status["receivers"]["other"]["closed"].is_string()
             && list["items"].as_array().unwrap().len() == 10
     })
