@@ -95,23 +95,48 @@ fn every_page_is_in_the_index_and_the_pages_that_code_cites_exist() {
     }
 }
 
+/// Pages with their Chinese editions.
+const TRANSLATED: [(&str, &str); 3] = [
+    ("README.md", "README.zh-CN.md"),
+    ("docs/README.md", "docs/README.zh-CN.md"),
+    ("docs/rules.md", "docs/rules.zh-CN.md"),
+];
+
 #[test]
-fn the_two_readmes_have_the_same_shape() {
-    let (english, chinese) = (read("README.md"), read("README.zh-CN.md"));
+fn pages_in_two_languages_have_the_same_shape() {
     let shape = |text: &str| {
         let headings = text.lines().filter(|line| line.starts_with("## ")).count();
         let rows = text.lines().filter(|line| line.starts_with('|')).count();
         let blocks: Vec<_> =
             between(text, "```", "\n").into_iter().step_by(2).map(str::to_owned).collect();
+        // Either edition may lead to a page in its own language.
         let links: BTreeSet<_> = between(&prose(text), "](", ")")
             .into_iter()
+            .map(|link| link.replace(".zh-CN", ""))
             .filter(|link| !link.starts_with("README"))
-            .map(str::to_owned)
             .collect();
         (headings, rows, blocks, links)
     };
-    assert_eq!(shape(&english), shape(&chinese));
-    assert!(english.contains("](README.zh-CN.md)") && chinese.contains("](README.md)"));
+    for (english, chinese) in TRANSLATED {
+        let name = |path: &str| Path::new(path).file_name().unwrap().to_str().unwrap().to_owned();
+        let (one, other) = (read(english), read(chinese));
+        assert_eq!(shape(&one), shape(&other), "{chinese}");
+        assert!(one.contains(&format!("[中文]({})", name(chinese))), "{english}");
+        assert!(other.contains(&format!("[English]({})", name(english))), "{chinese}");
+    }
+}
+
+#[test]
+fn the_rules_page_says_the_same_of_every_key_in_chinese() {
+    let (english, chinese) = (read("docs/rules.md"), read("docs/rules.zh-CN.md"));
+    let examples = |text: &str| -> Vec<String> {
+        between(text, "```yaml\n", "```").into_iter().map(ToOwned::to_owned).collect()
+    };
+    assert_eq!(examples(&english), examples(&chinese));
+    let words = |text: &str| -> BTreeSet<String> {
+        prose(text).split('`').skip(1).step_by(2).map(ToOwned::to_owned).collect()
+    };
+    assert_eq!(words(&english), words(&chinese));
 }
 
 /// `--help` of a command, all of it.

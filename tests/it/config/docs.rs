@@ -93,7 +93,8 @@ fn the_configuration_page_passes_check() {
 
 #[test]
 fn the_rules_page_passes_check() {
-    for block in blocks("docs/rules.md") {
+    let chinese = blocks("docs/rules.zh-CN.md");
+    for block in blocks("docs/rules.md").into_iter().chain(chinese) {
         let rules = if block.starts_with("match:") {
             let indented: String = block.lines().map(|line| format!("    {line}\n")).collect();
             format!("rules:\n  - name: one\n    send_to: dev-slack\n{indented}")
