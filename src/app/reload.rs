@@ -127,6 +127,9 @@ impl Reloader {
             // Where nobody takes it, the service is stopping.
             let _ = self.starter.send(one).await;
         }
+        if new.is_empty() {
+            warn!("no rules are in force any more, so nobody is told of anything");
+        }
         Ok(Reloaded {
             rules: new.len(),
             added: sorted(new.difference(&old)),

@@ -8,7 +8,10 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -45,6 +48,8 @@ pub struct Inbox {
 struct Slot {
     source: Arc<dyn PushSource>,
     board: SourceBoard,
+    /// That some events can't be understood was said.
+    puzzled: AtomicBool,
 }
 
 /// An event on its way.
@@ -81,7 +86,7 @@ impl Inbox {
     pub fn put(&self, name: &Arc<str>, source: Arc<dyn PushSource>) -> SourceBoard {
         let board = SourceBoard::new(source.kind());
         board.push(|_| {});
-        let slot = Arc::new(Slot { source, board: board.clone() });
+        let slot = Arc::new(Slot { source, board: board.clone(), puzzled: AtomicBool::new(false) });
         self.sources.rcu(|sources| {
             let mut sources = BTreeMap::clone(sources);
             sources.insert(name.clone(), slot.clone());
@@ -111,8 +116,15 @@ impl Inbox {
     }
 
     /// Takes note of what came of an event.
-    fn note(&self, name: &Arc<str>, slot: &Slot, ingested: Ingested, rejected: bool) {
-        if rejected {
+    fn note(&self, name: &Arc<str>, slot: &Slot, ingested: Ingested, rejected: Option<&str>) {
+        if let Some(reason) = rejected {
+            if !slot.puzzled.swap(true, Ordering::Relaxed) {
+                warn!(
+                    source.name = &**name,
+                    "an event could not be understood: {reason}; it is kept as it came, and the \
+                     status counts what else comes"
+                );
+            }
             self.observe(name, "rejected");
             self.observer.observe(Event::Rejected { source: name, count: 1 });
             slot.board.add(Adds { rejected: 1, ..Adds::default() });
@@ -179,7 +191,7 @@ impl Ingest for Inbox {
             }
             Err(_) => return Err(busy()),
         };
-        self.note(&name, &slot, ingested, reason.is_some());
+        self.note(&name, &slot, ingested, reason.as_deref());
         match reason {
             Some(reason) => Err(IngestError::NotUnderstood(reason)),
             None => Ok(ingested),

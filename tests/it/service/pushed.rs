@@ -158,6 +158,8 @@ async fn garbage_is_refused_counted_and_kept() {
     assert_eq!(kept.len(), cases.len(), "each text once: {kept:?}");
     assert!(kept.iter().any(|it| it["raw"] == "{half"), "{kept:?}");
     assert_eq!(metric(&service, "rejected").await, 5);
+    let said = service.log().matches("an event could not be understood").count();
+    assert_eq!(said, 1, "the first is said, and no flood: {}", service.log());
 
     let large = format!("{{\"x\":\"{}\"}}", "y".repeat(300 * 1024));
     let answer = push(&service, &[&secret], &large).await;

@@ -334,3 +334,22 @@ fn usage_says_how_much_of_each_limit_is_taken() {
     assert_eq!(used(ReceiverType::Wecom, "markdown.content"), (6, 4_096));
     assert_eq!(used(ReceiverType::Webhook, "body"), (6, 1_048_576));
 }
+
+#[test]
+fn a_message_too_long_for_its_parts_still_ends_with_what_it_is_found_by() {
+    let templates = shipped();
+    let told = |tag: &str| {
+        let mut entry = sample_entry(Sample::Failure);
+        entry.row.tag = Some(tag.into());
+        let entries = [Arc::new(entry)];
+        render(&templates, "default-zh", ReceiverType::Wecom, &entries, Reason::Matched)
+    };
+    let short = wecom_content(&told("v1")[0]);
+    let (_, footer) = short.trim_end().rsplit_once("\n\n").unwrap();
+    assert!(footer.contains(" · "), "rule, severity and id: {footer}");
+    let parts = told(&"长".repeat(9_000));
+    assert_eq!(parts.len(), 4);
+    parts.iter().for_each(assert_wecom_fits);
+    let last = wecom_content(&parts[3]);
+    assert!(last.contains(footer), "{last}");
+}

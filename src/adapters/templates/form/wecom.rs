@@ -26,6 +26,9 @@ use words::{Mentions, mentions};
 /// What the number of a part adds at most.
 const NUMBER: usize = 16;
 
+/// The most bytes of a last paragraph that is kept.
+const LAST_PARAGRAPH: usize = 256;
+
 /// The message types whose content can be too long.
 const CONTENTS: [&str; 3] = ["markdown", "markdown_v2", "text"];
 
@@ -172,6 +175,24 @@ fn ruler(language: Language) -> Ruler {
     Ruler { unit: UNIT, markup: Markup::Wecom, language }
 }
 
+/// A content in pieces. Where it is too long even for those, what is cut is not its last paragraph,
+/// by which the message is found again.
+fn pieces(content: &str, room: usize, language: Language) -> Vec<String> {
+    let pieces = ruler(language).split(content, room, MOST_PARTS);
+    let last =
+        content.trim_end().rsplit_once("\n\n").filter(|(_, footer)| footer.len() <= LAST_PARAGRAPH);
+    let Some((text, footer)) = last else { return pieces };
+    if pieces.last().is_none_or(|piece| piece.trim_end().ends_with(footer)) {
+        return pieces;
+    }
+    let mut pieces = ruler(language).split(text, room - LAST_PARAGRAPH - 2, MOST_PARTS);
+    if let Some(piece) = pieces.last_mut() {
+        piece.push_str("\n\n");
+        piece.push_str(footer);
+    }
+    pieces
+}
+
 /// A message as it is, or, where its content is too long, split. Who is mentioned is mentioned once.
 fn split(whole: &Value, making: Making<'_>) -> Vec<Part> {
     for kind in CONTENTS {
@@ -191,7 +212,7 @@ fn split(whole: &Value, making: Making<'_>) -> Vec<Part> {
         };
         let content = content.strip_suffix(line.as_str()).unwrap_or(content);
         let room = max - NUMBER - line.len();
-        let pieces = number_all(ruler(making.language).split(content, room, MOST_PARTS));
+        let pieces = number_all(pieces(content, room, making.language));
         let message = |(index, piece): (usize, String)| {
             let mut message = whole.clone();
             if let Some(body) = message.get_mut(kind).and_then(Value::as_object_mut) {
