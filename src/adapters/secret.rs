@@ -84,8 +84,9 @@ fn read(path: &Path) -> Result<SecretString, SecretFileError> {
     if meta.len() > FILE_LIMIT_BYTES {
         return Err(fail(format!("is {} bytes, too large for a secret", meta.len())));
     }
-    let text =
-        std::fs::read_to_string(path).map_err(|error| fail(format!("can't be read: {error}")))?;
+    let text = super::regular::open(path)
+        .and_then(std::io::read_to_string)
+        .map_err(|error| fail(format!("can't be read: {error}")))?;
     let text = text.trim();
     if text.is_empty() {
         return Err(fail("is empty; write the secret into it".to_owned()));

@@ -21,6 +21,7 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    adapters::regular,
     config::{self, Config},
     ports::Control,
 };
@@ -83,8 +84,7 @@ impl Paths {
 fn hash_file(path: &Path, hasher: &mut DefaultHasher) {
     path.hash(hasher);
     let mut content = Vec::new();
-    let read =
-        std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES).read_to_end(&mut content));
+    let read = regular::open(path).and_then(|file| file.take(FILE_BYTES).read_to_end(&mut content));
     match read {
         Ok(_) => content.hash(hasher),
         Err(error) => error.kind().hash(hasher),
@@ -127,9 +127,17 @@ pub async fn watch(files: Arc<Files>, control: Arc<dyn Control>, cancel: Cancell
             () = tokio::time::sleep(EVERY) => {}
         }
         let looked = files.clone();
-        let seen = tokio::task::spawn_blocking(move || looked.changed()).await.unwrap_or(None);
+        let look = tokio::task::spawn_blocking(move || looked.changed());
+        // A disk that does not answer does not hold the end up.
+        let seen = tokio::select! {
+            () = cancel.cancelled() => return,
+            seen = look => seen.unwrap_or(None),
+        };
         if seen.is_some() && seen == pending {
-            let _ = control.reload("files").await;
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                _ = control.reload("files") => {}
+            }
         }
         pending = seen;
     }

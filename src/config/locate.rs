@@ -13,6 +13,11 @@ pub const FILE_NAME: &str = "triggerbell.yaml";
 /// Where it is looked for last.
 const SYSTEM: &str = "/etc/triggerbell/triggerbell.yaml";
 
+/// Whether a file is there, of whatever kind: one that can't be read is to be told of, not passed over.
+fn is_there(path: &&Path) -> bool {
+    path.exists() && !path.is_dir()
+}
+
 /// The configuration file: the one that was named, else `TRIGGERBELL_CONFIG`, else
 /// `./triggerbell.yaml`, else `/etc/triggerbell/triggerbell.yaml`.
 ///
@@ -26,7 +31,7 @@ pub fn locate(named: Option<&Path>, env: Lookup<'_>) -> Result<PathBuf, Box<Prob
         return Ok(path.into());
     }
     let candidates = [FILE_NAME, SYSTEM];
-    let found = candidates.iter().map(Path::new).find(|path| path.is_file());
+    let found = candidates.iter().map(Path::new).find(is_there);
     found.map(Path::to_owned).ok_or_else(|| {
         let message = "there is no configuration";
         let problem = Problem::new(Code::NoConfiguration, message)

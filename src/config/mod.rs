@@ -46,6 +46,7 @@ use jiff::tz::TimeZone;
 
 use crate::{
     adapters::{
+        regular,
         source::DEFAULT_ZONE,
         templates::{Settings, Templates},
     },
@@ -298,7 +299,7 @@ fn read_as(path: &Path, name: &str) -> io::Result<File> {
     use io::Read;
     let mut bytes = Vec::new();
     let limit = MAX_BYTES as u64 + 1;
-    std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    regular::open(path)?.take(limit).read_to_end(&mut bytes)?;
     if bytes.len() > MAX_BYTES {
         // It is refused for its size, so what was cut in two at the end does not matter.
         return Ok(File::new(name, String::from_utf8_lossy(&bytes)));

@@ -414,7 +414,10 @@ fn read_key(
             *complete = false;
             (PendingKey::Dropped(None), None)
         }
-        Kind::Scalar(scalar) if scalar.style == Style::Plain && &*scalar.text == "<<" => {
+        Kind::Scalar(scalar)
+            if matches!(scalar.style, Style::Plain | Style::PlainInFlow)
+                && &*scalar.text == "<<" =>
+        {
             (PendingKey::Merge, None)
         }
         Kind::Scalar(scalar) if span.start < span.end => match places.get(&scalar.text) {

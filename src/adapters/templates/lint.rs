@@ -45,6 +45,13 @@ pub(super) fn lint(
     match Template::compile(source) {
         Ok(template) => {
             let program = linter.block(&template);
+            let blank = |op: &Op| matches!(op, Op::Text { text, .. } if text.trim().is_empty());
+            // A webhook may well be called without a body.
+            if !late && linter.problems.is_empty() && program.iter().all(blank) {
+                let help = Some("write what the message says, or delete the file".to_owned());
+                let message = "the template is empty, so there is nothing to send".to_owned();
+                return Err(vec![TemplateProblem::of_file(path, message, help)]);
+            }
             if linter.problems.is_empty() { Ok(program) } else { Err(linter.problems) }
         }
         Err(error) => Err(vec![linter.syntax(&error)]),
@@ -165,16 +172,22 @@ impl Linter<'_> {
         None
     }
 
-    /// `{{x}}`, `{{{x}}}`, `{{helper x}}`.
+    /// `{{x}}`, `{{helper x}}`, and `{{{x}}}` or `{{&x}}`, which are refused.
     fn tag(&mut self, tag: &HelperTemplate, raw: bool) -> Option<Op> {
         let at = self.places.here();
-        if raw && self.json {
-            self.complain(
-                at,
-                3,
-                "`{{{x}}}` would break the JSON with the first quote in it".to_owned(),
-                Some("write {{plain x}} inside a string, {{json x}} for a whole value".to_owned()),
-            );
+        if raw {
+            let (message, help) = if self.json {
+                (
+                    "`{{{x}}}` would break the JSON with the first quote in it",
+                    "write {{plain x}} inside a string, {{json x}} for a whole value",
+                )
+            } else {
+                (
+                    "`{{{x}}}` would let text out of the log mention people and forge links",
+                    "write {{x}}, or {{plain x}} where the chat's signs are wanted",
+                )
+            };
+            self.complain(at, 3, message.to_owned(), Some(help.to_owned()));
             return None;
         }
         let bare = tag.params.is_empty() && tag.hash.is_empty();
@@ -201,7 +214,6 @@ impl Linter<'_> {
             );
             return None;
         }
-        let how = if raw && how == How::Escaped { How::Plain } else { how };
         Some(Op::Emit { expr, how, at })
     }
 

@@ -6,10 +6,13 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::Read,
     path::Path,
 };
 
 use rust_embed::RustEmbed;
+
+use crate::adapters::regular;
 
 use super::{
     ReceiverType, Settings, TemplateProblem, lint::lint, listed, names::nearest,
@@ -121,7 +124,10 @@ fn read(path: &Path) -> Result<String, Complaint> {
         let message = format!("it is {len} bytes; a template is at most {FILE_LIMIT_BYTES}");
         return Err((message, None));
     }
-    String::from_utf8(fs::read(path).map_err(cant)?)
+    let mut bytes = Vec::new();
+    let mut file = regular::open(path).map_err(cant)?.take(FILE_LIMIT_BYTES);
+    file.read_to_end(&mut bytes).map_err(cant)?;
+    String::from_utf8(bytes)
         .map_err(|_| ("it is not UTF-8".to_owned(), Some("save it as UTF-8".to_owned())))
 }
 

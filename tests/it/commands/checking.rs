@@ -170,3 +170,47 @@ async fn a_reader_that_has_seen_enough_is_no_reason_to_fall_over() {
         assert!(!out.contains("panic") && !out.contains("thread"), "{line}: {out}");
     }
 }
+
+/// Makes a named pipe, which nobody ever writes to.
+fn pipe(path: &std::path::Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_regular_file_is_refused_by_name_and_never_waited_for() {
+    for odd in ["rules/late.yaml", "templates/mine.slack.hbs", "rules.yaml"] {
+        let folder = tempfile::tempdir().unwrap();
+        sound(folder.path());
+        for inner in ["rules", "templates"] {
+            std::fs::create_dir(folder.path().join(inner)).unwrap();
+        }
+        let config = folder.path().join("triggerbell.yaml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        let text = text.replace("rules: [rules.yaml]", "rules: [rules.yaml, rules]");
+        assert!(text.contains("rules.yaml, rules]"), "{text}");
+        std::fs::write(&config, format!("{text}templates: templates\n")).unwrap();
+        let path = folder.path().join(odd);
+        let _ = std::fs::remove_file(&path);
+        pipe(&path);
+        let ended = command(folder.path(), &["check"]).await;
+        assert_eq!(ended.code, 78, "{odd}: {ended:?}");
+        assert!(ended.out.contains(odd), "{odd}: {}", ended.out);
+        assert!(ended.out.contains("it is a named pipe, not a regular file"), "{}", ended.out);
+        // A link to a device is one, too.
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        let ended = command(folder.path(), &["check"]).await;
+        assert_eq!(ended.code, 78, "{odd}: {ended:?}");
+        assert!(ended.out.contains("it is a device, not a regular file"), "{}", ended.out);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    pipe(&folder.path().join("triggerbell.yaml"));
+    for args in [&["check"][..], &["check", "triggerbell.yaml"], &["run"]] {
+        let ended = command(folder.path(), args).await;
+        assert_eq!(ended.code, 78, "{ended:?}");
+        let said = format!("{}{}", ended.out, ended.err);
+        assert!(said.contains("triggerbell.yaml") && said.contains("a named pipe"), "{said}");
+    }
+}

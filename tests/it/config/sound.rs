@@ -204,6 +204,44 @@ fn anchors_and_merges_are_read_and_own_keys_win() {
 }
 
 #[test]
+fn merges_are_read_in_maps_on_one_line() {
+    let merged = "
+rules:
+  - &first {name: a, match: &ours {repo: a/b}, by: [repo], send_to: [ops]}
+  - {name: b, severity: critical, <<: *first}
+  - {<<: [*first], name: c, match: {<<: *ours, tag: v*}}
+";
+    let written = "
+rules:
+  - {name: a, match: {repo: a/b}, by: [repo], send_to: [ops]}
+  - {name: b, severity: critical, match: {repo: a/b}, by: [repo], send_to: [ops]}
+  - {name: c, match: {tag: v*, repo: a/b}, by: [repo], send_to: [ops]}
+";
+    let read = |text: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("rules.yaml"), text).unwrap();
+        let path = folder.path().join("triggerbell.yaml");
+        let loaded =
+            load_text(&path, &format!("{SOURCE}{RECEIVERS}\nrules: [rules.yaml]\n")).unwrap();
+        let mut told = Vec::new();
+        for rule in loaded.config.rules.rules() {
+            let clauses = match &rule.matches {
+                Clause::All(clauses) => clauses.iter().collect(),
+                one => vec![one],
+            };
+            let tests: Vec<_> = clauses.into_iter().map(|one| test_of(one).2).collect();
+            told.push(format!(
+                "{} {:?} {:?} {:?} {tests:?}",
+                rule.name, rule.severity, rule.by, rule.send_to
+            ));
+        }
+        assert_eq!(told.len(), 3);
+        told
+    };
+    assert_eq!(read(merged), read(written));
+}
+
+#[test]
 fn paths_are_relative_to_their_file_and_the_database_to_the_data_folder() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("triggerbell.yaml");

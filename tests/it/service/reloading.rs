@@ -187,3 +187,24 @@ async fn changed_files_are_taken_up_by_themselves_and_a_broken_change_is_an_alar
     assert_eq!(alarms(&service).await, [""; 0]);
     assert!(service.terminate().await.success());
 }
+
+#[tokio::test]
+async fn a_named_pipe_among_the_rules_holds_neither_the_watch_nor_the_end() {
+    let stand = Stand::start(&["shop/api"]).await;
+    let receiver = Receiver::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let source = stand.source("first_run: all\n    poll_every: 1s");
+    let config = format!("{source}{}", audit(&receiver));
+    let service = Service::start(folder.path(), &config, EVERYTHING).await;
+
+    let rules = folder.path().join("rules.yaml");
+    std::fs::remove_file(&rules).unwrap();
+    assert!(Command::new("mkfifo").arg(&rules).status().await.unwrap().success());
+    until("the watch refuses it", async || alarms(&service).await.contains(&"reload".to_owned()))
+        .await;
+    assert!(service.log().contains("a named pipe"), "{}", service.log());
+    let refused = reload(&service, "text").await;
+    assert_eq!(refused.code, Some(1), "{}", refused.said());
+    assert!(refused.said().contains("a named pipe"), "{}", refused.said());
+    assert!(service.terminate().await.success());
+}

@@ -185,8 +185,32 @@ fn what_the_language_has_and_we_have_not_is_refused() {
 }
 
 #[test]
-fn raw_values_are_refused_in_json_only() {
-    is_sound("{{{entry.tag}}}");
+fn a_template_with_nothing_in_it_is_refused() {
+    let nothing = "0:0:0 the template is empty, so there is nothing to send";
+    for source in ["", " \n\t\n", "{{! a remark }}\n"] {
+        is_wrong(source, nothing);
+        assert!(wrong("x.slack.hbs", source)[0].starts_with(nothing), "{source:?}");
+        assert!(!wrong("x.json.hbs", source).is_empty(), "{source:?}");
+    }
+    super::load(&[("x.webhook.hbs", "")]);
+    is_sound("{{#if entry}}{{entry.tag}}{{/if}}");
+}
+
+#[test]
+fn raw_values_are_refused_everywhere() {
+    let help = "write {{x}}, or {{plain x}} where the chat's signs are wanted";
+    let why = "`{{{x}}}` would let text out of the log mention people and forge links";
+    for tag in ["{{{entry.tag}}}", "{{&entry.tag}}", "{{& entry.tag}}", "{{{upper entry.tag}}}"] {
+        for file in ["x.hbs", "x.slack.hbs", "x.wecom.hbs", "x.webhook.hbs"] {
+            let told = wrong(file, &format!("a{tag}"));
+            assert_eq!(told, [format!("1:2:3 {why}; {help}")], "{file}: {tag}");
+        }
+        let inside = format!("{{{{#if entry}}}}{tag}{{{{/if}}}}");
+        is_wrong(&inside, &format!("1:14:3 {why}"));
+    }
+    assert!(
+        wrong("x.json.hbs", "\"{{&entry.tag}}\"")[0].starts_with("1:2:3 `{{{x}}}` would break")
+    );
     assert_eq!(
         wrong("x.json.hbs", "{\"a\":\n \"{{{entry.tag}}}\"}"),
         [
