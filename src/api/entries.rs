@@ -120,17 +120,35 @@ pub(crate) async fn explain(
     Ok(Json(json))
 }
 
-/// Rows that could not be understood, as they came.
+/// The query of `GET rejected`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RejectedAsked {
+    /// The most items of the page; 50 when nothing is said.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<usize>,
+    /// What `next` of the page before said.
+    #[param(pattern = "^[0-9]{1,18}$")]
+    cursor: Option<String>,
+}
+
+/// Rows that could not be understood, as they came, newest first.
 #[utoipa::path(
     get,
     path = "/rejected",
     tag = "entries",
     operation_id = "list_rejected",
-    responses((status = 200, description = "All that are kept", body = schema::RejectedRows))
+    params(RejectedAsked),
+    responses((status = 200, description = "A page of them", body = schema::RejectedRows))
 )]
-pub(crate) async fn rejected(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
-    let items = shared.store.rejected(LIMIT_MAX).await?;
-    Ok(Json(json!({ "items": items, "next": null })))
+pub(crate) async fn rejected(
+    State(shared): State<Shared>,
+    Asked(asked): Asked<RejectedAsked>,
+) -> Result<Json<Value>, Problem> {
+    let (limit, before) = page_of(asked.limit, asked.cursor.as_deref())?;
+    let list = shared.store.rejected(before, limit).await?;
+    Ok(Json(view::list(&list, |row| json!(row))))
 }
 
 fn not_found() -> Problem {

@@ -171,6 +171,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     }
 }
 
+/// The query of a request that takes none: a list that is always whole has no pages.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoQuery {}
+
 /// The id in a path, refused with a problem where it is none.
 pub(crate) struct Named<T>(pub(crate) T);
 

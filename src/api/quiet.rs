@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     Problem, Shared,
-    problem::{Given, Named},
+    problem::{Asked, Given, Named, NoQuery},
     schema,
 };
 
@@ -24,7 +24,10 @@ use super::{
     operation_id = "list_incidents",
     responses((status = 200, description = "All of them", body = schema::Incidents))
 )]
-pub(crate) async fn incidents(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
+pub(crate) async fn incidents(
+    State(shared): State<Shared>,
+    Asked(NoQuery {}): Asked<NoQuery>,
+) -> Result<Json<Value>, Problem> {
     let incidents: Vec<IncidentStatus> = shared.control.incidents().await?;
     Ok(Json(json!({ "items": incidents, "next": null })))
 }
@@ -37,7 +40,10 @@ pub(crate) async fn incidents(State(shared): State<Shared>) -> Result<Json<Value
     operation_id = "list_silences",
     responses((status = 200, description = "All of them", body = schema::Silences))
 )]
-pub(crate) async fn list(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
+pub(crate) async fn list(
+    State(shared): State<Shared>,
+    Asked(NoQuery {}): Asked<NoQuery>,
+) -> Result<Json<Value>, Problem> {
     let silences: Vec<SilenceStatus> = shared.control.silences().await?;
     Ok(Json(json!({ "items": silences, "next": null })))
 }

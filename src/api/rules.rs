@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     Problem, Shared,
-    problem::{Asked, Named},
+    problem::{Asked, Named, NoQuery},
     schema,
 };
 
@@ -35,7 +35,10 @@ const MESSAGES: usize = 20;
     operation_id = "list_rules",
     responses((status = 200, description = "The rules", body = schema::Rules))
 )]
-pub(crate) async fn list(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
+pub(crate) async fn list(
+    State(shared): State<Shared>,
+    Asked(NoQuery {}): Asked<NoQuery>,
+) -> Result<impl IntoResponse, Problem> {
     let rules = shared.control.rules().await?;
     Ok(Json(json!({ "items": rules, "next": null })))
 }

@@ -5,6 +5,7 @@
 
 mod files;
 mod fleet;
+mod made_for;
 mod reload;
 mod retry;
 mod service;

@@ -10,16 +10,19 @@ use crate::{
     document::parse_duration,
     domain::notification::{NotificationId, NotificationState},
     engine::wake::Wakes,
-    ports::{ControlError, RetriedDead, RetryDead, RetryText, Store},
+    ports::{ControlError, NotificationQuery, Payload, RetriedDead, RetryDead, RetryText, Store},
 };
 
-use super::fleet::Kinds;
+use super::{fleet::Kinds, made_for};
 
 /// Dead letters that are looked at in one transaction.
 const STEP: usize = 1_000;
 
 /// Steps that one wish takes; whoever wished goes on from there.
 const STEPS: usize = 10;
+
+/// Dead letters whose text is looked at, at once.
+const LOOKED_AT: usize = 500;
 
 /// What a retry needs of the running service.
 pub(super) struct Retries<'a> {
@@ -47,15 +50,14 @@ impl Retries<'_> {
             let state = found.state;
             return conflict(format!("it is {state}; only a dead or waiting one is retried"));
         }
-        if payload.is_none() {
-            return conflict("there is nothing to send");
-        }
+        let Some(payload) = payload else { return conflict("there is nothing to send") };
         if found.state == NotificationState::Pending && found.next_attempt_at.is_none() {
             // First in, first out per key holds for people too.
             let why = "it waits behind an earlier message about the same thing; retry that one";
             return conflict(why);
         }
         let target = self.target(&found.receiver, to)?;
+        self.fits(id, &found.receiver, target, &payload)?;
         if !self.store.retry(id, to, self.now).await? {
             return conflict("it was taken up in this very moment; look at it again");
         }
@@ -67,6 +69,7 @@ impl Retries<'_> {
     pub(super) async fn dead(&self, text: &RetryText) -> Result<RetriedDead, ControlError> {
         let to = text.to.as_deref();
         let target = self.target(&text.receiver, to)?;
+        self.all_fit(&text.receiver, target).await?;
         let mut wish = RetryDead {
             receiver: text.receiver.as_str().into(),
             to: to.map(Arc::from),
@@ -87,6 +90,50 @@ impl Retries<'_> {
             self.wakes.urge(target);
         }
         Ok(done)
+    }
+
+    /// Refuses a text of a receiver that is gone, whose type is not known any more, where it does not
+    /// surely have the form of the other's.
+    fn fits(
+        &self,
+        id: NotificationId,
+        own: &str,
+        target: &str,
+        payload: &Payload,
+    ) -> Result<(), ControlError> {
+        let kind = self.kinds.get(target).copied().unwrap_or_default();
+        if self.kinds.contains_key(own) || made_for::fits(payload, kind) {
+            return Ok(());
+        }
+        conflict(format!(
+            "{own} is not there any more, and the text of {id} is not surely one for {target}, \
+             which is a {kind}"
+        ))
+    }
+
+    /// The same of all dead letters of a receiver.
+    async fn all_fit(&self, own: &str, target: &str) -> Result<(), ControlError> {
+        if self.kinds.contains_key(own) {
+            return Ok(());
+        }
+        let mut query = NotificationQuery {
+            limit: LOOKED_AT,
+            state: Some(NotificationState::Dead),
+            receiver: Some(own.to_owned()),
+            ..NotificationQuery::default()
+        };
+        loop {
+            let page = self.store.notifications(query.clone()).await?;
+            for view in page.items {
+                if let Some((_, Some(payload), _)) = self.store.notification(view.id).await? {
+                    self.fits(view.id, own, target, &payload)?;
+                }
+            }
+            query.before = page.next;
+            if query.before.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     /// The receiver that is to get it: `to`, else its own; one that is there and takes its text.

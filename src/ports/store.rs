@@ -156,8 +156,13 @@ pub trait Store: Send + Sync + 'static {
     /// How often each rule matched.
     async fn rule_counts(&self) -> Result<Vec<RuleCount>, StoreError>;
 
-    /// Rows that could not be understood, newest first, at most `limit`.
-    async fn rejected(&self, limit: usize) -> Result<Vec<RejectedView>, StoreError>;
+    /// Rows that could not be understood, newest first: at most `limit`, from 1 to 500, of those put
+    /// down before that place.
+    async fn rejected(
+        &self,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<List<RejectedView>, StoreError>;
 
     // Upkeep.
 

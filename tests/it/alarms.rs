@@ -60,12 +60,20 @@ fn alarms(running: &mut Running, words: &str) -> Told {
         let payload = message.payload.to_string();
         if message.refusal.is_some()
             || !payload.contains("triggerbell needs attention")
+                && !payload.contains("triggerbell: an alarm is over")
                 && !payload.contains("trigger.alarm")
         {
             continue;
         }
         assert!(payload.contains(words), "{payload} is not about {words}");
-        told.push((message.channel, payload.contains("Over: ")));
+        let over = payload.contains("Over: ");
+        if let Some(firing) = message.payload["data"]["firing"].as_bool() {
+            assert_eq!((firing, &message.payload["type"]), (!over, &"trigger.alarm".into()));
+        } else {
+            assert_eq!(payload.contains("triggerbell: an alarm is over"), over, "{payload}");
+            assert_eq!(payload.contains("needs attention"), !over, "{payload}");
+        }
+        told.push((message.channel, over));
     }
     told.sort_by_key(|(channel, over)| (*over, *channel as usize));
     told
@@ -89,7 +97,11 @@ async fn firing(running: &Running) -> Vec<String> {
 async fn a_blind_source_refused_credentials_and_a_clock_that_is_off_are_told_to_all() {
     let (began, over) = each_once(&ALL);
     for (fault, kind, words) in [
-        (Fault::Error500, "source_blind", "shop could not be read for"),
+        (
+            Fault::Error500,
+            "source_blind",
+            "shop could not be read for 10 min: the registry answered with HTTP 500",
+        ),
         (Fault::Auth, "credentials", "check secret_id"),
         (Fault::Skew, "clock", "set this machine"),
         (Fault::Clock, "clock", "the registry refused the request's time"),
@@ -113,7 +125,10 @@ async fn a_wrong_zone_is_told_to_all() {
     running.push("shop/api", "api", 0);
     running.pass(5 * MINUTE).await;
     let (began, over) = each_once(&ALL);
-    assert_eq!(alarms(&mut running, "min in the future; set the source's"), began);
+    assert_eq!(
+        alarms(&mut running, "shop: the newest row lies 8 h in the future; set the source's"),
+        began
+    );
     // It is mended, which takes a start.
     running.stop().await;
     let path = running.folder.path().join("triggerbell.yaml");
@@ -134,7 +149,7 @@ async fn a_gap_is_told_to_all() {
     running.push("shop/api", "api", 0);
     running.pass(MINUTE).await;
     let (began, over) = each_once(&ALL);
-    let told: Vec<_> = alarms(&mut running, "rows of shop/api may have left the log unread");
+    let told: Vec<_> = alarms(&mut running, "shop: rows of shop/api may have left the log unread");
     assert_eq!(told, [began, over].concat());
 }
 

@@ -18,7 +18,7 @@ use crate::{
     ports::{AlarmKind, DiscoveryStatus, SourceError},
 };
 
-use super::{health::Health, roster::Changes, survey::Surveyed};
+use super::{health::Health, humane::humane, roster::Changes, survey::Surveyed};
 
 /// The repository under whose name the source's own record is kept: when it was last listed.
 pub(super) const RECORD: &str = "";
@@ -197,7 +197,7 @@ impl Discovery {
         let DiscoveryStatus { found, listed, .. } = self.status;
         if is_shrunk(changes.missing, changes.known) {
             let (missing, known) = (changes.missing, changes.known);
-            health.raise(
+            health.tell(
                 AlarmKind::Discovery,
                 &format!(
                     "the registry lists only {} of {known} repositories that were known; the \
@@ -213,7 +213,7 @@ impl Discovery {
                      `exclude`"
                 ),
             };
-            health.raise(AlarmKind::Discovery, &what);
+            health.tell(AlarmKind::Discovery, &what);
         } else {
             health.clear(AlarmKind::Discovery);
         }
@@ -241,12 +241,12 @@ impl Discovery {
         }
         let silent = now.duration_since(self.answered.unwrap_or(self.started_at));
         if silent >= blind_after.max(self.settings.every.saturating_mul(3)) {
-            health.raise(
+            health.tell(
                 AlarmKind::Discovery,
                 &format!(
-                    "the registry could not be asked for {} min which repositories there are, so \
+                    "the registry could not be asked for {} which repositories there are, so \
                      new ones are not read: {}",
-                    silent.as_secs() / 60,
+                    humane(SignedDuration::try_from(silent).unwrap_or(SignedDuration::MAX)),
                     error.message
                 ),
             );

@@ -25,6 +25,7 @@ use crate::{
 use super::{
     baselines::Baselines,
     board::{Adds, SourceBoard},
+    humane::humane,
     poll::Polled,
     zone::{News, Zone},
 };
@@ -53,6 +54,8 @@ pub(super) struct Health {
     blind: bool,
     /// When it was last found that the source has no repositories to be read.
     listed_at: Option<Timestamp>,
+    /// Why a repository could not be read, until one is.
+    last_error: Option<String>,
     /// Why the whole source is refused, where it is.
     refused: Option<SourceErrorKind>,
     /// The repositories that fail.
@@ -125,6 +128,7 @@ impl Health {
             started_at,
             blind: false,
             listed_at: None,
+            last_error: None,
             refused: None,
             failing: HashMap::new(),
             many_said: false,
@@ -150,6 +154,11 @@ impl Health {
         self.alarms.raise(kind, &self.name, message, self.clock.now());
     }
 
+    /// Raises an alarm whose words begin with the source's name.
+    pub(super) fn tell(&self, kind: AlarmKind, message: &str) {
+        self.raise(kind, &format!("{}: {message}", self.name));
+    }
+
     pub(super) fn clear(&self, kind: AlarmKind) {
         self.alarms.clear(kind, &self.name, self.clock.now());
     }
@@ -173,7 +182,7 @@ impl Health {
         });
         if polled.gap {
             self.gaps.insert(index);
-            self.raise(
+            self.tell(
                 AlarmKind::Gap,
                 &format!("rows of {} may have left the log unread", repo.repo),
             );
@@ -250,12 +259,12 @@ impl Health {
             Some(ahead) if ahead > FUTURE_SAID => {
                 self.ahead.insert(index);
                 if !self.skewed && self.refused != Some(SourceErrorKind::Clock) {
-                    self.raise(
+                    self.tell(
                         AlarmKind::Clock,
                         &format!(
-                            "the newest row lies {} min in the future; set the source's \
+                            "the newest row lies {} in the future; set the source's \
                              `time_zone`",
-                            ahead.as_mins()
+                            humane(ahead)
                         ),
                     );
                 }
@@ -275,7 +284,7 @@ impl Health {
             _ if self.refused == Some(SourceErrorKind::Clock) => {}
             Some(skew_s) => {
                 let way = if skew_s > 0 { "behind" } else { "ahead of" };
-                self.raise(
+                self.tell(
                     AlarmKind::Clock,
                     &format!(
                         "our clock is {} s {way} the registry's; set this machine's clock",
@@ -285,7 +294,7 @@ impl Health {
             }
             None => match self.zone.hours_behind() {
                 _ if !self.ahead.is_empty() => {}
-                Some(hours) => self.raise(
+                Some(hours) => self.tell(
                     AlarmKind::Clock,
                     &format!(
                         "rows come {hours} h after the time that they say; set the source's \
@@ -308,6 +317,7 @@ impl Health {
             self.many_said = false;
         }
         self.board.read_repo(index, self.clock.now());
+        self.last_error = None;
         self.end_recalled();
         if self.refused.is_none() && std::mem::take(&mut self.blind) {
             self.clear(AlarmKind::SourceBlind);
@@ -336,6 +346,7 @@ impl Health {
     pub(super) fn failed(&mut self, index: usize, repo: &RepoKey, error: &SourceError) {
         let refused = error.kind == SourceErrorKind::Repository;
         self.board.failed(index, self.clock.now(), &error.message, refused);
+        self.last_error = Some(error.message.clone());
         let before = self.failing.get(&index);
         // That one which is refused can't be read for other reasons either is no news.
         if before.is_some_and(|before| before.refused || !refused) {
@@ -411,10 +422,10 @@ impl Health {
         let since = now.duration_since(last);
         if since > after {
             self.blind = true;
-            let minutes = since.as_mins();
+            let why = self.last_error.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             self.raise(
                 AlarmKind::SourceBlind,
-                &format!("{} could not be read for {minutes} min", self.name),
+                &format!("{} could not be read for {}{why}", self.name, humane(since)),
             );
             self.board.hold(SourceState::Blind, None);
         }

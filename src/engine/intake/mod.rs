@@ -13,6 +13,7 @@ mod budget;
 mod discovery;
 mod finding;
 mod health;
+mod humane;
 mod inbox;
 mod landing;
 mod places;

@@ -299,3 +299,32 @@ async fn every_answer_has_the_headers_of_a_page_that_may_do_nothing_and_none_ope
         assert!(!page.body.contains(foreign), "nothing foreign is loaded: {foreign}");
     }
 }
+
+#[tokio::test]
+async fn no_list_takes_what_it_does_not_know_and_rejected_rows_come_in_pages() {
+    let lines: String = (0..3).map(|number| format!("{{\"odd\": {number}}}\n")).collect();
+    let bell = Bell::start(&lines, "", Receiver::start().await).await;
+    until("all are put down", async || {
+        items_of(&bell.get("/api/v1/rejected").await.json()).len() == 3
+    })
+    .await;
+    let mut seen = Vec::new();
+    let mut path = "/api/v1/rejected?limit=1".to_owned();
+    loop {
+        let page = bell.get(&path).await.json();
+        assert_eq!(items_of(&page).len(), 1, "{page:#}");
+        seen.push(page["items"][0]["raw"].to_string());
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/api/v1/rejected?limit=1&cursor={next}");
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 3);
+    for list in ["entries", "notifications", "rejected", "rules", "incidents", "silences"] {
+        for query in ["limit=0", "limit=501", "cursor=x", "odd=1"] {
+            let answer = bell.get(&format!("/api/v1/{list}?{query}")).await;
+            assert_eq!(answer.status, 400, "{list}?{query}: {}", answer.body);
+            assert!(!answer.problem().is_empty());
+        }
+    }
+}

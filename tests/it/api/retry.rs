@@ -72,6 +72,37 @@ async fn a_dead_letter_can_go_to_another_receiver_of_the_same_type_only() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_of_a_receiver_that_is_gone_goes_to_none_of_another_type() {
+    let (receiver, mood) = moody(400).await;
+    let bell = Bell::start(&line(1, "v1", 1), "", receiver).await;
+    let dead = bell.notifications("state=dead", 1).await.remove(0);
+    let path = format!("/api/v1/notifications/{}/retry", dead["id"].as_str().unwrap());
+    let Bell { service, receiver, folder } = bell;
+    assert!(service.terminate().await.success());
+    for file in ["triggerbell.yaml", "rules.yaml"] {
+        let text = std::fs::read_to_string(folder.path().join(file)).unwrap();
+        super::write(folder.path(), file, &text.replace("audit", "renamed"));
+    }
+    mood.store(200, Ordering::Relaxed);
+    let service = crate::support::process::Service::again(folder.path(), &[]).await;
+    let bell = Bell { service, receiver, folder };
+    let all = |to: &str| json!({"receiver": "audit", "since": "1h", "to": to}).to_string();
+    for (path, body) in [
+        (&*path, json!({"receiver": "chat"}).to_string()),
+        ("/api/v1/notifications/retry", all("chat")),
+    ] {
+        let answer = bell.post(path, &[], &body).await;
+        assert_eq!(answer.status, 409, "{}", answer.body);
+        assert!(answer.problem().contains("not surely one for chat"), "{}", answer.problem());
+    }
+    let answer = bell.post("/api/v1/notifications/retry", &[], &all("other")).await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    bell.notifications("state=delivered", 1).await;
+    let paths: Vec<_> = bell.receiver.seen().into_iter().map(|seen| seen.path).collect();
+    assert_eq!(paths, ["/audit", "/other"]);
+}
+
+#[tokio::test]
 async fn what_waits_for_its_next_try_says_when_and_can_be_tried_at_once() {
     let (receiver, mood) = moody(503).await;
     let bell = Bell::start(&line(1, "v1", 1), "", receiver).await;

@@ -357,9 +357,12 @@ async fn a_row_that_could_not_be_understood_is_kept_once() {
     home.commit(reject("{}", 1)).await.unwrap();
     home.commit(reject("[]", 2)).await.unwrap();
     home.commit(reject("{}", 3)).await.unwrap();
-    let views = home.rejected(9).await.unwrap();
+    let views = home.rejected(None, 9).await.unwrap().items;
     let seen: Vec<_> = views.iter().map(|view| (&*view.raw, view.seen_at)).collect();
     assert_eq!(seen, [("[]", at(2)), ("{}", at(1))]);
     assert_eq!((&*views[0].source, &*views[0].repo), ("shop", "shop/api"));
-    assert_eq!(home.rejected(1).await.unwrap().len(), 1);
+    let first = home.rejected(None, 1).await.unwrap();
+    assert_eq!((&*first.items[0].raw, first.items.len()), ("[]", 1));
+    let last = home.rejected(first.next, 1).await.unwrap();
+    assert_eq!((&*last.items[0].raw, last.items.len(), last.next), ("{}", 1, None));
 }

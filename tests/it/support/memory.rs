@@ -384,7 +384,7 @@ impl Store for Memory {
         unreachable!("the API does that")
     }
 
-    async fn rejected(&self, _: usize) -> Result<Vec<RejectedView>, StoreError> {
+    async fn rejected(&self, _: Option<i64>, _: usize) -> Result<List<RejectedView>, StoreError> {
         unreachable!("the API does that")
     }
 

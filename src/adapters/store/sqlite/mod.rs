@@ -337,8 +337,12 @@ impl Store for SqliteStore {
         self.people.call(query::rule_counts).await
     }
 
-    async fn rejected(&self, limit: usize) -> Result<Vec<RejectedView>, StoreError> {
-        self.people.call(move |conn| query::rejected(conn, limit)).await
+    async fn rejected(
+        &self,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<List<RejectedView>, StoreError> {
+        self.people.call(move |conn| query::rejected(conn, before, limit)).await
     }
 
     async fn retain(&self, retention: Retention) -> Result<bool, StoreError> {

@@ -348,20 +348,27 @@ pub(super) fn rule_counts(conn: &Connection) -> Outcome<Vec<RuleCount>> {
     Ok(counts)
 }
 
-pub(super) fn rejected(conn: &Connection, limit: usize) -> Outcome<Vec<RejectedView>> {
+pub(super) fn rejected(
+    conn: &Connection,
+    before: Option<i64>,
+    limit: usize,
+) -> Outcome<List<RejectedView>> {
     let mut find = conn.prepare_cached(
-        "SELECT source, repo, raw, reason, seen_at FROM rejected ORDER BY seq DESC LIMIT ?1",
+        "SELECT source, repo, raw, reason, seen_at, seq FROM rejected WHERE seq < ?1
+         ORDER BY seq DESC LIMIT ?2",
     )?;
-    let mut rows = find.query([limit as i64])?;
+    let mut rows = find.query([before.unwrap_or(i64::MAX), limit as i64 + 1])?;
     let mut views = Vec::new();
     while let Some(row) = rows.next()? {
-        views.push(RejectedView {
+        let view = RejectedView {
             source: row.get(0)?,
             repo: row.get(1)?,
             raw: row.get(2)?,
             reason: row.get(3)?,
             seen_at: instant(row.get(4)?)?,
-        });
+        };
+        views.push((row.get(5)?, view));
     }
-    Ok(views)
+    let List { items, next } = page(views, limit, |(seq, _)| *seq);
+    Ok(List { items: items.into_iter().map(|(_, view)| view).collect(), next })
 }
