@@ -60,6 +60,7 @@ use service::{Service, ServiceParts};
 
 pub use files::{Files, watch as watch_files};
 pub use reload::Loader;
+pub use silences::checked_matchers;
 
 /// Loops of a reload that wait to be started.
 const STARTS: usize = 16;

@@ -65,14 +65,26 @@ fn until(until: Option<&str>, lasts: Option<&str>, now: Timestamp) -> Result<Unt
 
 /// Compiles clauses, or says what is wrong with them.
 fn clauses(text: &str) -> Result<Clause, ControlError> {
+    compiled(text).map_err(invalid)
+}
+
+fn compiled(text: &str) -> Result<Clause, String> {
     let clause = config::matchers(text).map_err(|problems| {
         let said: Vec<_> = problems.iter().map(|problem| problem.message.clone()).collect();
-        invalid(format!("the matchers can't be used: {}", said.join("; ")))
+        format!("the matchers can't be used: {}", said.join("; "))
     })?;
     if matches!(&clause, Clause::All(all) if all.is_empty()) {
-        return Err(invalid("`matchers` asks for nothing, so it would silence everything"));
+        return Err("`matchers` asks for nothing, so it would silence everything".to_owned());
     }
     Ok(clause)
+}
+
+/// The clauses of a silence as they were written, where a service can use them.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn checked_matchers(text: &str) -> Result<String, String> {
+    compiled(text).map(|_| text.to_owned())
 }
 
 fn status((id, silence): (Subject, &Silence)) -> SilenceStatus {

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Read};
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use serde_json::{Value, json};
 
-use crate::domain::notification::NotificationState;
+use crate::{document::parse_duration, domain::notification::NotificationState};
 
 use super::{
     Printed,
@@ -80,7 +80,7 @@ pub struct RetryArgs {
     receiver: Option<String>,
 
     /// An instant (RFC 3339), or how long ago: 2h
-    #[arg(long, value_name = "WHEN", requires = "receiver")]
+    #[arg(long, value_name = "WHEN", requires = "receiver", value_parser = since)]
     since: Option<String>,
 
     /// Another receiver of the same type, in place of its own
@@ -98,6 +98,14 @@ pub struct RetryArgs {
     /// How to print it
     #[arg(long, value_enum, default_value_t)]
     format: Printed,
+}
+
+/// Since when, as it was written.
+fn since(text: &str) -> Result<String, String> {
+    if parse_duration(text).is_ok() || text.parse::<jiff::Timestamp>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err("write an instant as 2026-03-02T09:00:00+08:00, or how long ago as 2h".to_owned())
 }
 
 /// Does it.

@@ -32,20 +32,47 @@ pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Loads the configuration.
+/// Loads the configuration, and prints its warnings.
 ///
 /// # Errors
 /// It has problems, all of which were printed.
 pub(crate) fn config(files: &Files) -> Result<Config, Failure> {
+    config_telling(files, |warnings| {
+        output::note(text(warnings, coloured(io::stderr().is_terminal())));
+    })
+}
+
+/// Writes warnings to the log, a line each.
+pub(crate) fn log_warnings(warnings: &Problems) {
+    for problem in warnings.iter() {
+        let position = problem.place.as_ref().map(|place| place.position());
+        tracing::warn!(
+            code = problem.code.name(),
+            file = problem.place.as_ref().map(|place| place.file.name()),
+            line = position.map(|position| position.line),
+            help = problem.help.as_deref(),
+            "{}",
+            problem.message
+        );
+    }
+}
+
+/// Loads the configuration, and has its warnings told.
+///
+/// # Errors
+/// It has problems, all of which were printed.
+pub(crate) fn config_telling(
+    files: &Files,
+    tell: impl FnOnce(&Problems),
+) -> Result<Config, Failure> {
     let request = Request {
         config: files.config.as_deref(),
         data_dir: files.data_dir.as_deref(),
         env: &environment,
     };
-    let coloured = coloured(io::stderr().is_terminal());
     match config::load(&request) {
         Ok(Loaded { config, warnings }) => {
-            output::note(text(&warnings, coloured));
+            tell(&warnings);
             Ok(config)
         }
         Err(problems) => Err(broken(&problems, "started")),

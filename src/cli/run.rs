@@ -61,15 +61,18 @@ async fn reload_at(mut hangups: Signal, control: Arc<dyn Control>, cancel: Cance
 /// The configuration is broken, or something that it names can't be opened.
 pub async fn run(args: RunArgs, files: &Files) -> Result<Exit, Failure> {
     let cancel = interrupted()?;
-    let mut config = load::config(files)?;
-    if let Some(listen) = args.listen {
-        config.api.listen = listen;
-    }
     start_log(
         args.log,
         load::environment("RUST_LOG").as_deref(),
         coloured(io::stderr().is_terminal()),
     );
+    let mut config = match args.log {
+        LogFormat::Text => load::config(files)?,
+        LogFormat::Json => load::config_telling(files, load::log_warnings)?,
+    };
+    if let Some(listen) = args.listen {
+        config.api.listen = listen;
+    }
     let hangups = hangups()?;
     let app = App::start(config, load::loader(files, args.listen), Arc::new(SystemClock)).await?;
     let reloads = reload_at(hangups, app.control(), cancel.clone());

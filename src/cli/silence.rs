@@ -6,6 +6,8 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::{app, document::parse_duration};
+
 use super::{
     Printed,
     client::Service,
@@ -42,15 +44,15 @@ pub struct PrintArgs {
 #[command(group = clap::ArgGroup::new("end").required(true))]
 pub struct AddArgs {
     /// Clauses as those of a rule's `match`: 'service: pay' or '{service: pay, tag: "v1.*"}'
-    #[arg(value_name = "CLAUSES", required_unless_present = "extend")]
+    #[arg(value_name = "CLAUSES", required_unless_present = "extend", value_parser = app::checked_matchers)]
     clauses: Option<String>,
 
     /// How long: 2h
-    #[arg(long = "for", value_name = "DURATION", group = "end")]
+    #[arg(long = "for", value_name = "DURATION", group = "end", value_parser = lasting)]
     lasts: Option<String>,
 
     /// Until an instant (RFC 3339), or `next_success`
-    #[arg(long, value_name = "WHEN", group = "end")]
+    #[arg(long, value_name = "WHEN", group = "end", value_parser = ending)]
     until: Option<String>,
 
     /// Why
@@ -85,12 +87,29 @@ pub struct EndArgs {
 #[derive(Debug, Clone, Args)]
 pub struct PreviewArgs {
     /// Clauses as those of a rule's `match`
-    #[arg(value_name = "CLAUSES")]
+    #[arg(value_name = "CLAUSES", value_parser = app::checked_matchers)]
     clauses: String,
 
     /// How to print it
     #[arg(long, value_enum, default_value_t)]
     format: Printed,
+}
+
+/// How long a silence lasts, as it was written.
+fn lasting(text: &str) -> Result<String, String> {
+    match parse_duration(text) {
+        Ok(lasts) if lasts.is_zero() => Err("a silence of no length silences nothing".to_owned()),
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{error}; write a duration as 2h")),
+    }
+}
+
+/// When a silence ends, as it was written.
+fn ending(text: &str) -> Result<String, String> {
+    if text == "next_success" || text.parse::<jiff::Timestamp>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err("write an instant as 2026-03-02T09:00:00+08:00, or next_success".to_owned())
 }
 
 const PATH: &str = "/api/v1/silences";

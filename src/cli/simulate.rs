@@ -28,11 +28,11 @@ use super::{
 #[command(after_help = faults_help())]
 pub struct SimulateArgs {
     /// The address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub listen: String,
 
     /// The repositories, as namespace/name with commas between
-    #[arg(long, value_name = "a/b,c/d", value_delimiter = ',')]
+    #[arg(long, value_name = "a/b,c/d", value_delimiter = ',', value_parser = repository)]
     pub repos: Vec<String>,
 
     /// Rows that are in the log at the start, spread over the recent past
@@ -86,6 +86,36 @@ impl From<Counted> for Offsets {
     }
 }
 
+/// A host and a port, as it was written.
+fn address(text: &str) -> Result<String, String> {
+    let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    match parts.map(|(_, port)| port.parse::<u16>()) {
+        Some(Ok(_)) => Ok(text.to_owned()),
+        _ => Err("write it as 127.0.0.1:0, an address and a port".to_owned()),
+    }
+}
+
+/// A repository's whole name.
+fn repository(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    let whole = text.split('/').count() >= 2 && text.split('/').all(|part| !part.is_empty());
+    if whole && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("write each as namespace/name, with commas between and no spaces".to_owned())
+}
+
+/// The repositories, each of which may be named once.
+fn distinct(repos: &[String]) -> Result<(), Failure> {
+    let twice = repos.iter().enumerate().find(|(place, repo)| repos[..*place].contains(repo));
+    match twice {
+        Some((_, repo)) => {
+            Err(Failure::new(Exit::Usage, format!("--repos names {repo} twice; name it once")))
+        }
+        None => Ok(()),
+    }
+}
+
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("write it as Name:value")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
@@ -104,6 +134,7 @@ fn faults_help() -> String {
 /// # Errors
 /// The address can't be listened on, or standard output is closed.
 pub async fn run(args: SimulateArgs, shutdown: CancellationToken) -> Result<Exit, Failure> {
+    distinct(&args.repos)?;
     let unavailable = |what: &str, error: io::Error| {
         Failure::new(Exit::Unavailable, format!("could not {what}: {error}"))
     };
@@ -147,6 +178,7 @@ fn start(
     let world = Arc::new(World::new(&repos));
     let mut feed = Feed::new(args.seed, &repos, args.rate.unwrap_or(Rate::NEVER));
     feed.set_late(faults.chance(Fault::Late));
+    feed.set_triggers(&world);
     feed.fill(&world, args.backlog, Timestamp::now());
     let settings = RegistrySettings {
         credentials: Credentials::generated(args.seed),
@@ -201,9 +233,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_what_is_known() {
-        let error = parse("--listen x --fault slwo=1").unwrap_err();
+        let error = parse("--listen x:1 --fault slwo=1").unwrap_err();
         assert!(error.contains("there is no fault `slwo`; known: error500"), "{error}");
-        let error = parse("--listen x --rate 5").unwrap_err();
+        let error = parse("--listen x:1 --rate 5").unwrap_err();
         assert!(error.contains("write it as 5/s"), "{error}");
     }
 

@@ -9,9 +9,11 @@ use std::{
     sync::Arc,
 };
 
+use jiff::tz::TimeZone;
+
 use super::{Config, fit, read_text};
 use crate::{
-    document::{Code, Document, Entry, Kind, Map, Node, Place, Problem, Report},
+    document::{Code, Document, Entry, Kind, Map, Node, Place, Problem, Report, nearest},
     domain::{
         expression::Pattern,
         lint::{self, Finding, Witness},
@@ -29,10 +31,25 @@ pub(super) struct Written {
     pub(super) names: HashMap<Arc<str>, Place>,
     /// The regular expressions that tags are compared with, each with its place.
     pub(super) tags: Vec<(Pattern, Place)>,
+    /// The names of sources that rules ask for, each with what to say where there is none.
+    pub(super) sources: Vec<(Box<str>, Problem)>,
     /// The labels that rules write themselves: the rule's name, the label, and where it stands.
     pub(super) labels: Vec<(Arc<str>, Arc<str>, Place)>,
     /// The time intervals that rules name.
     pub(super) intervals: BTreeSet<Arc<str>>,
+}
+
+/// Tells of sources that rules ask for and that a configuration has not; none are told of where its
+/// names could not be read.
+pub(super) fn sources(written: &Written, known: &[(Arc<str>, TimeZone)], report: &Report) {
+    let names = || known.iter().map(|(name, _)| &**name);
+    for (name, problem) in &written.sources {
+        if known.is_empty() || names().any(|known| known == &**name) {
+            continue;
+        }
+        let help = nearest(name, names()).map(|near| format!("did you mean `{near}`?"));
+        report.add(problem.clone().known("sources", names()).maybe_help(help));
+    }
 }
 
 /// Warns of what is hardly meant in a set of rules.

@@ -244,8 +244,9 @@ pub fn matchers(text: &str) -> Result<Clause, Problems> {
         let mut expressions = Expressions::default();
         let zone = &default_zone();
         let (compiler, tags) = (&Compiler::default(), &mut Vec::new());
+        let sources = &mut Vec::new();
         let expressions = &mut expressions;
-        ClauseReader { zone, compiler, expressions, tags }.clauses(value, "matchers", 0)
+        ClauseReader { zone, compiler, expressions, tags, sources }.clauses(value, "matchers", 0)
     });
     report.name_paths(&document);
     match clause {
@@ -396,6 +397,8 @@ fn whole(
     let rule_paths = named_rules(&mut map, folder, &mut reader, report);
     let (rules, mut written) = reader.finish(report);
     written.intervals = intervals.used();
+    let source_names = testbed::source_names(&map, &outlines(&sources), &time_zone);
+    lint::sources(&written, &source_names, report);
     if care == Care::Meant {
         let around = Around {
             names: &names,
@@ -404,7 +407,7 @@ fn whole(
             intervals: &intervals,
             rules: &rules,
             complete: report.errors() == before,
-            sources: &testbed::source_names(&map, &outlines(&sources), &time_zone),
+            sources: &source_names,
             deciding: source::for_deciding(&outlines(&sources)),
         };
         rule_tests(&rule_paths, &around, report);

@@ -232,7 +232,8 @@ impl<'a> RuleReader<'a> {
     fn clauses(&mut self, value: Value<'_>, path: &str) -> Option<Clause> {
         let (zone, compiler) = (self.zone, &self.compiler);
         let (expressions, tags) = (&mut self.expressions, &mut self.written.tags);
-        ClauseReader { zone, compiler, expressions, tags }.clauses(value, path, 0)
+        let sources = &mut self.written.sources;
+        ClauseReader { zone, compiler, expressions, tags, sources }.clauses(value, path, 0)
     }
 
     /// Checks that a template exists for each of the receivers, of which only the unknown are not

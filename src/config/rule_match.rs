@@ -12,6 +12,7 @@ use crate::{
     domain::{
         cel::{CelError, Compiler, Fault},
         clause::{Clause, Test},
+        entry::region_names,
         expression::{Expressions, Glob, Pattern, PatternError},
         field::{Field, FieldKind},
     },
@@ -47,6 +48,9 @@ pub(super) struct ClauseReader<'a> {
     pub(super) compiler: &'a Compiler,
     /// The regular expressions that tags are compared with are put down here.
     pub(super) tags: &'a mut Vec<(Pattern, Place)>,
+    /// The names of sources that are asked for are put down here, each with what to say of it where
+    /// there is no such source.
+    pub(super) sources: &'a mut Vec<(Box<str>, Problem)>,
 }
 
 /// Where a clause stands in its rule: `match.any[0].tag`.
@@ -187,7 +191,7 @@ impl ClauseReader<'_> {
             (_, FieldKind::Number) | ("min" | "max" | "since", _) => {
                 return unfit(field, operator, value);
             }
-            ("is" | "in", _) => Test::Is(texts(value)?),
+            ("is" | "in", _) => Test::Is(self.exactly(field, value)?),
             ("contains", _) => Test::Contains(texts(value)?),
             ("glob", _) => Test::Glob(each(value, |item| self.glob(item))?),
             (_, _) => Test::Regex(each(value, |item| self.pattern_of(field, item))?),
@@ -211,11 +215,11 @@ impl ClauseReader<'_> {
         Some(match field.kind() {
             FieldKind::Number => Test::IsNumber(numbers(field, value)?),
             FieldKind::Contains => Test::Contains(texts(value)?),
-            FieldKind::Exact => Test::Is(texts(value)?),
+            FieldKind::Exact => Test::Is(self.exactly(field, value)?),
             FieldKind::Glob => Test::Glob(each(value, |item| {
                 let glob = self.glob(item)?;
                 misread::regex_as_glob(field, item, glob.text());
-                Some(glob)
+                known_region(field, item, glob.text()).then_some(glob)
             })?),
             FieldKind::Regex => Test::Regex(each(value, |item| {
                 let pattern = self.pattern_of(field, item)?;
@@ -223,6 +227,20 @@ impl ClauseReader<'_> {
                 Some(pattern)
             })?),
             FieldKind::Time => return None,
+        })
+    }
+
+    fn exactly(&mut self, field: Field, value: Value<'_>) -> Option<Vec<Box<str>>> {
+        each(value, |item| {
+            let text: Box<str> = item.raw_text()?.into();
+            if !known_region(field, item, &text) {
+                return None;
+            }
+            if field == Field::Source {
+                let message = format!("no source is named {}", item.found());
+                self.sources.push((text.clone(), item.problem(Code::UnknownSource, message)));
+            }
+            Some(text)
         })
     }
 
@@ -284,6 +302,23 @@ fn each<T>(value: Value<'_>, mut read: impl FnMut(Value<'_>) -> Option<T>) -> Op
     (read.len() == wanted).then_some(read)
 }
 
+/// Whether a region can have that name; one that none has is reported. Names are written as entries
+/// hold them, and a region without a name goes by its number.
+fn known_region(field: Field, value: Value<'_>, text: &str) -> bool {
+    let names = region_names();
+    let can_be = field != Field::Region
+        || text.contains(['*', '?', '[', '{', '\\'])
+        || text.parse::<i64>().is_ok()
+        || names.clone().any(|name| name == text);
+    if !can_be {
+        let message = format!("no region is named {}", value.found());
+        let help = nearest(text, names.clone()).map(|near| format!("did you mean `{near}`?"));
+        let problem = value.problem(Code::UnknownWord, message).known("regions", names);
+        value.add(problem.maybe_help(help));
+    }
+    can_be
+}
+
 fn texts(value: Value<'_>) -> Option<Vec<Box<str>>> {
     each(value, |item| item.raw_text().map(Into::into))
 }
@@ -301,7 +336,7 @@ fn number(field: Field, value: Value<'_>) -> Option<i64> {
     let help = match comparison.parse::<i64>() {
         Ok(number) if comparison.len() < text.len() => comparing(text, number),
         _ if field == Field::ClusterRegion => {
-            "for the region's name use `region`: `region: guangzhou`".to_owned()
+            "for the region's name use `region`: `region: Guangzhou`".to_owned()
         }
         _ => "write digits; to compare use `not`, `min`, `max`: `{not: 0}`".to_owned(),
     };

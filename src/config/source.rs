@@ -145,9 +145,12 @@ pub(super) fn source(
     if is_pushed {
         refuse_keys_of_reading(&mut map);
     }
-    let repos = map.get("repos").and_then(repositories);
+    let listed = map.get("repos");
+    let repos = listed.and_then(repositories);
     if kind == Some("tcr_enterprise") {
-        map.get("repos").into_iter().for_each(namespaces_only);
+        listed.into_iter().for_each(namespaces_only);
+    } else if kind.is_some() {
+        listed.into_iter().for_each(whole_names_only);
     }
     let discover = map.get("discover").and_then(|value| discover(value, kind));
     if repos.is_none()
@@ -204,6 +207,18 @@ fn outlined(entry: &Entry, map: &mut MapReader<'_>, default_zone: &TimeZone) -> 
         overlap: overlap.unwrap_or(seconds(600)),
         zone: zone.unwrap_or_else(|| default_zone.clone()),
         catch_up: map.get("catch_up").and_then(catch_up),
+    }
+}
+
+/// Every other log is read by repository, and none is named by a single word.
+fn whole_names_only(value: Value<'_>) {
+    for item in value.list_or_one().unwrap_or_default() {
+        let text = item.scalar().map(|scalar| &*scalar.text).unwrap_or_default();
+        let is_word = |letter: char| letter.is_alphanumeric() || "._-".contains(letter);
+        if !text.is_empty() && text.chars().all(is_word) {
+            let problem = item.problem(Code::BadRepo, format!("{} has no namespace", item.found()));
+            item.add(problem.help("write `namespace/name`"));
+        }
     }
 }
 

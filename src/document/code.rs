@@ -282,8 +282,8 @@ case-sensitive."
 of both rules, since an incident is known by those alone."
 
     UnknownSource "E053" "a source that does not exist"
-"`source` in a rule test names a source of the configuration, by the key under `sources`. Names are
-case-sensitive."
+"`source` in a rule's `match` and in a rule test names a source of the configuration, by the key under
+`sources`. Names are case-sensitive."
 
     UnknownSilence "E054" "a silence that no event begins"
 "`end_silence` in a rule test names a silence that an event before it begins:

@@ -109,7 +109,23 @@ pub(super) fn alias_as_glob(file: &Arc<File>, name: &str, span: Span) -> Problem
     )
     .at(file, span)
     .label("an unquoted `*` begins an alias")
-    .help(format!("quote it: '{written}'"))
+    .help(quoted(file, span, written))
+}
+
+/// Keys whose bare values are regular expressions, in which no glob is understood.
+const REGEX_KEYS: [&str; 1] = ["tag"];
+
+/// How to write a value that begins with `*` so that it is a glob.
+fn quoted(file: &File, span: Span, written: &str) -> String {
+    let before = file.text().get(..span.range().start).unwrap_or_default();
+    let words = |c: char| !(c.is_alphanumeric() || c == '_');
+    let key = before.trim_end().strip_suffix(':').and_then(|it| it.trim_end().rsplit(words).next());
+    match key {
+        Some(key) if REGEX_KEYS.contains(&key) => {
+            format!("`{key}` takes a regular expression; for a glob write {{glob: '{written}'}}")
+        }
+        _ => format!("quote it: '{written}'"),
+    }
 }
 
 /// A tag.
@@ -218,7 +234,7 @@ impl<'a> Scene<'a> {
             Problem::new(Code::UnknownAlias, format!("`{written}` is read as a YAML alias"))
                 .at(self.file, word)
                 .label("an unquoted `*` begins an alias")
-                .help(format!("quote it: '{written}'"));
+                .help(quoted(self.file, word, written));
         Syntax { problem, repair: Some(Repair::of(vec![word])) }
     }
 

@@ -314,6 +314,11 @@ pub const fn region_name(number: i64) -> Option<&'static str> {
     })
 }
 
+/// The names of all regions that have one.
+pub fn region_names() -> impl Iterator<Item = &'static str> + Clone {
+    (0..=100).filter_map(region_name)
+}
+
 /// Hashes a sequence of fields so that no two different sequences collide by concatenation.
 /// SHA-256, cut to 128 bits.
 pub struct FieldHasher(Sha256);

@@ -70,6 +70,7 @@ impl Demo {
         if let Some(repo) = repos.last() {
             feed.set_bursts(repo);
         }
+        feed.set_triggers(&world);
         feed.fill(&world, settings.backlog, now());
         let registry_settings = RegistrySettings {
             credentials: Credentials::generated(settings.seed),

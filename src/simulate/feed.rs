@@ -143,6 +143,13 @@ impl Feed {
         self.burst = Some(Burst { repo: repo.to_owned(), next: None, fails: true });
     }
 
+    /// Makes the triggers of every repository known, before any of them has fired.
+    pub fn set_triggers(&self, world: &World) {
+        for row in self.story.triggers() {
+            world.add_trigger(row);
+        }
+    }
+
     /// Puts `rows` rows into the world at once, spread over the past before `now`.
     pub fn fill(&mut self, world: &World, rows: usize, now: Timestamp) {
         let span = i64::try_from(rows).unwrap_or(i64::MAX).saturating_mul(30);

@@ -96,6 +96,16 @@ impl Story {
         Self { repos: repos.collect(), rng }
     }
 
+    /// What every trigger is, in rows that say when none of them fired.
+    pub(super) fn triggers(&self) -> Vec<Row> {
+        let never = || Row::at(WallTime::default(), Timestamp::UNIX_EPOCH);
+        let of = |repo: &Repo| {
+            let rows = repo.updates.iter().map(|update| update.row(&repo.name, never()));
+            rows.collect::<Vec<_>>()
+        };
+        self.repos.iter().flat_map(of).collect()
+    }
+
     /// The next push: the rows that it puts into the log, all at `time`.
     pub(super) fn push(&mut self, wall_time: WallTime, time: Timestamp) -> Vec<Told> {
         let rng = &mut self.rng;
@@ -219,9 +229,9 @@ impl Update {
         }
     }
 
-    fn run(&mut self, repo: &str, tag: &str, mut row: Row, rng: &mut fastrand::Rng) -> Told {
+    /// A row of this trigger, without what a push brings.
+    fn row(&self, repo: &str, mut row: Row) -> Row {
         row.repo = Some(repo.into());
-        row.tag = Some(tag.into());
         row.trigger = Some(self.trigger.clone());
         row.invoke_source = Some("IMAGE_PUSH".into());
         row.invoke_action = Some("SERVICE_UPDATE".into());
@@ -233,6 +243,12 @@ impl Update {
         row.namespace = Some(self.place.name.into());
         row.container = Some(self.service.clone());
         row.cluster_region = Some(self.place.region);
+        row
+    }
+
+    fn run(&mut self, repo: &str, tag: &str, row: Row, rng: &mut fastrand::Rng) -> Told {
+        let mut row = self.row(repo, row);
+        row.tag = Some(tag.into());
         let (code, message) = self.outcome(rng);
         if rng.f64() < UNKNOWN {
             // One in five never learns how it ended.

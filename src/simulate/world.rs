@@ -152,6 +152,14 @@ impl World {
         self.lock().logs.entry(Arc::from(repo)).or_default();
     }
 
+    /// Makes the trigger that a row names known, without a row in the log.
+    pub fn add_trigger(&self, row: Row) {
+        let (Some(repo), Some(trigger)) = (row.repo.clone(), row.trigger.clone()) else { return };
+        let mut inner = self.lock();
+        let log = inner.logs.entry(Arc::from(repo)).or_default();
+        log.triggers.entry(trigger).or_insert_with(|| Arc::new(row));
+    }
+
     /// Forgets a repository and its log.
     pub fn remove_repo(&self, repo: &str) {
         let mut inner = self.lock();

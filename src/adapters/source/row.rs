@@ -15,6 +15,7 @@ use super::{
     wall_time,
 };
 use crate::{
+    document::nearest,
     domain::{
         entry::{Row, WallTime},
         field::Field,
@@ -56,6 +57,40 @@ const NESTED: &[(&str, Names)] = &[
     ),
     ("invokeResult", &[("returnCode", Field::ReturnCode), ("returnMsg", Field::ReturnMsg)]),
 ];
+
+/// Which keys an object had, of those that tell whether it is a row at all.
+#[derive(Debug, Default)]
+struct Keys {
+    /// One that a row has.
+    known: bool,
+    /// One by which a machine wrote it: names of the API's rows, or a wrapper. Such rows may hold
+    /// what is not known here.
+    vendors: bool,
+    /// The first that no row has.
+    unknown: Option<String>,
+}
+
+impl Keys {
+    /// Notes a key whose value is not read.
+    fn skipped(&mut self, key: &str) {
+        if Field::by_name(key).is_none() && self.unknown.is_none() {
+            self.unknown = Some(one_line(key, 40));
+        }
+    }
+
+    /// Why the object is not what a person meant by an entry.
+    fn problem<'a>(&self, known: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
+        let unknown = match (&self.unknown, self.known) {
+            (Some(unknown), known) if !known || !self.vendors => unknown,
+            (None, false) => return Some("no key of it is one of an entry".to_owned()),
+            _ => return None,
+        };
+        let list = known.clone().collect::<Vec<_>>().join(", ");
+        let near = nearest(unknown, known);
+        let meant = near.map_or(String::new(), |near| format!("did you mean {near}? "));
+        Some(format!("{unknown:?} is no key of an entry; {meant}known: {list}"))
+    }
+}
 
 /// What holds the fields in an exported entry that wraps them.
 const WRAPPERS: &[&str] = &["entry", "fields"];
@@ -130,6 +165,7 @@ struct Draft<'z> {
     row: Row,
     timed: bool,
     envelope: bool,
+    keys: Keys,
     /// The first thing that was out of tolerance.
     problem: Option<String>,
     /// What is being read, for the parser's own complaints.
@@ -143,6 +179,7 @@ impl<'z> Draft<'z> {
             row: Row::at(WallTime::default(), Timestamp::UNIX_EPOCH),
             timed: false,
             envelope: false,
+            keys: Keys::default(),
             problem: None,
             reading_at: "the row",
         }
@@ -151,6 +188,15 @@ impl<'z> Draft<'z> {
     fn finish(mut self) -> Result<Row, RowProblem> {
         if let (None, false, Some(at)) = (&self.problem, self.timed, self.how.missing_time) {
             self.set_time(at);
+        }
+        if self.how.missing_time.is_some() {
+            // With the time as good as given, only its keys tell a row from anything else.
+            let known = Field::ALL.iter().map(|field| field.name());
+            let problem = self.keys.problem(known);
+            self.envelope &= !self.keys.known;
+            if let Some(problem) = problem {
+                self.complain(|| problem);
+            }
         }
         let time = if self.how.shape == Shape::Api { "invokeTime" } else { "the time" };
         let reason = match self.problem {
@@ -344,13 +390,18 @@ impl<'de> Visitor<'de> for Part<'_, '_> {
         while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
             if let Some((name, field)) = draft.field(nested, &key) {
                 draft.reading_at = name;
+                draft.keys.known = true;
+                draft.keys.vendors |= name != field.name();
                 draft.set(group_name, name, field, map.next_value()?);
             } else if let Some(group) = nested.is_none().then(|| draft.group(&key)).flatten() {
                 draft.reading_at = group.name;
+                draft.keys.known |= !group.names.is_empty();
+                draft.keys.vendors = true;
                 map.next_value_seed(Part { draft: &mut *draft, nested: Some(group) })?;
             } else {
                 draft.envelope |=
                     nested.is_none() && ENVELOPE.iter().any(|name| same_name(&key, name));
+                draft.keys.skipped(&key);
                 map.next_value::<IgnoredAny>()?;
             }
             draft.reading_at = group_name.unwrap_or("the row");

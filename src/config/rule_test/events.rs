@@ -180,9 +180,10 @@ fn begun(value: Value<'_>, silences: &HashMap<String, Subject>) -> Option<Subjec
 /// The clauses of a silence.
 fn clauses(value: Value<'_>, zone: &TimeZone) -> Option<Clause> {
     let (compiler, tags) = (&Compiler::default(), &mut Vec::new());
+    let sources = &mut Vec::new();
     let expressions = &mut Expressions::default();
-    let clause =
-        ClauseReader { zone, compiler, expressions, tags }.clauses(value, "matchers", 0)?;
+    let clause = ClauseReader { zone, compiler, expressions, tags, sources }
+        .clauses(value, "matchers", 0)?;
     if matches!(&clause, Clause::All(all) if all.is_empty()) {
         let message = "`matchers` asks for nothing, so it would silence everything";
         value.add(value.problem(Code::Empty, message).help("write `{service: pay}`"));

@@ -281,3 +281,22 @@ async fn a_service_is_found_beside_files_that_have_become_broken() {
         assert!(ended.err.contains(said) && ended.err.contains("--url"), "{}", ended.err);
     }
 }
+
+#[tokio::test]
+async fn what_a_command_line_gets_wrong_is_a_mistake_of_usage_before_anyone_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in [
+        &["deliveries", "retry", "--receiver", "hook", "--since", "abc"][..],
+        &["silence", "add", "nope: x", "--for", "1h", "--author", "me"],
+        &["silence", "add", "repo: \"x", "--for", "1h", "--author", "me"],
+        &["silence", "add", "repo: x/y", "--for", "0s", "--author", "me"],
+        &["silence", "add", "repo: x/y", "--until", "soon", "--author", "me"],
+        &["silence", "preview", "nope: x"],
+    ] {
+        let args = [args, &["--url", "http://127.0.0.1:9"]].concat();
+        let ended = command(folder.path(), &args).await;
+        assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{args:?}: {ended:?}");
+    }
+    let args = ["silence", "list", "--url", "http://127.0.0.1:9"];
+    assert_eq!(command(folder.path(), &args).await.code, 69, "nobody is there");
+}

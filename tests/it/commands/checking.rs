@@ -1,7 +1,7 @@
 //! `check`, from outside.
 
 use super::write;
-use crate::support::command::{command, command_with};
+use crate::support::command::{Ended, command, command_with};
 
 /// Five mistakes, each of another kind.
 const BROKEN: &str = "sources:
@@ -213,4 +213,49 @@ async fn what_is_no_regular_file_is_refused_by_name_and_never_waited_for() {
         let said = format!("{}{}", ended.out, ended.err);
         assert!(said.contains("triggerbell.yaml") && said.contains("a named pipe"), "{said}");
     }
+}
+
+/// What `check` says of a configuration whose one rule has that match.
+async fn checked(sources: &str, matches: &str) -> Ended {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "sources: {{shop: {{file: log.jsonl{sources}}}}}\nreceivers: {{ops: {{slack: {{webhook_url: \
+         'http://127.0.0.1:9/x'}}}}}}\nrules: [rules.yaml]\n"
+    );
+    write(folder.path(), "triggerbell.yaml", &text);
+    let rules = format!("rules:\n  - name: one\n    match: {{{matches}}}\n    send_to: [ops]\n");
+    write(folder.path(), "rules.yaml", &rules);
+    command(folder.path(), &["check"]).await
+}
+
+#[tokio::test]
+async fn names_of_sources_regions_and_repositories_that_can_not_be_are_refused() {
+    for (sources, matches, code, said) in [
+        ("", "source: shoop", "E053", "did you mean `shop`?"),
+        ("", "source: {not: [shop, shoop]}", "E053", "did you mean `shop`?"),
+        ("", "region: guangzhou", "E014", "did you mean `Guangzhou`?"),
+        ("", "region: {is: Singapur}", "E014", "did you mean `Singapore`?"),
+        (", repos: [api]", "repo: '*/api'", "E031", "write `namespace/name`"),
+        ("", "tag: *-prod", "E005", "write {glob: '*-prod'}"),
+        ("", "tag: *", "E005", "write {glob: '*'}"),
+    ] {
+        let ended = checked(sources, matches).await;
+        assert_eq!(ended.code, 78, "{matches}: {ended:?}");
+        assert_eq!(ended.all().matches("error[").count(), 1, "{matches}: {ended:?}");
+        assert!(ended.all().contains(code) && ended.all().contains(said), "{matches}: {ended:?}");
+    }
+    for matches in [
+        "source: shop",
+        "region: Guangzhou",
+        "region: 'Guang*'",
+        "region: 33",
+        "tag: {glob: '*-prod'}",
+    ] {
+        let ended = checked("", matches).await;
+        assert_eq!(ended.code, 0, "{matches}: {ended:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let alone = "rules:\n  - name: one\n    match: {source: shoop}\n    send_to: [ops]\n";
+    write(folder.path(), "alone.yaml", alone);
+    assert_eq!(command(folder.path(), &["check", "alone.yaml"]).await.code, 0);
 }

@@ -254,3 +254,54 @@ fn what_a_clause_lacks_is_the_fewest_tests_that_would_make_it_true() {
     assert_eq!(lacking("{not: {any: [{service: api}, {tag: v1}]}}").len(), 2);
     assert_eq!(lacking("{clusterId: x}").len(), 1, "a field that it lacks");
 }
+
+/// A file, explained: how that ended, and the entries that were read.
+async fn entries_of(folder: &Path, text: &str) -> (Option<i32>, String, Vec<Value>) {
+    fs::write(folder.join("entry.json"), text).unwrap();
+    let args = ["explain", "--entry", "entry.json", "--format", "json"];
+    let ended = ran(folder, &args, &[]).await;
+    let read = |line: &str| serde_json::from_str::<Value>(line).unwrap()["entry"].clone();
+    (ended.code, ended.said(), ended.stdout.lines().map(read).collect())
+}
+
+#[tokio::test]
+async fn the_answers_of_either_api_are_read_as_the_rows_that_they_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path());
+    let row =
+        r#""repoName":"shop/api","tagName":"v1","invokeTime":"2018-07-23 23:13:27","grown":1"#;
+    let two = format!(
+        r#"{{"code":0,"message":"","codeDesc":"Success","data":{{"totalCount":1,"logInfo":[{{{row}}}]}}}}"#
+    );
+    let three = format!(
+        r#"{{"Response":{{"Data":{{"TotalCount":1,"LogInfo":[{{{row}}}]}},"RequestId":"r"}}}}"#
+    );
+    let pretty = format!("{:#}", serde_json::from_str::<Value>(&two).unwrap());
+    for text in [&two, &three, &pretty, &format!("{{{row}}}")] {
+        let (code, said, entries) = entries_of(folder.path(), text).await;
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(entries.len(), 1, "{text}");
+        assert_eq!((&entries[0]["repo"], &entries[0]["tag"]), (&"shop/api".into(), &"v1".into()));
+    }
+}
+
+#[tokio::test]
+async fn an_entry_with_a_key_that_none_has_is_refused_with_the_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path());
+    for (text, said) in [
+        (r#"{"retrunCode":1,"repo":"x/y"}"#, "did you mean returnCode?"),
+        (r#"{"bogus":1}"#, "\"bogus\" is no key of an entry; known: repo"),
+        ("{}", "no key of it is one of an entry"),
+    ] {
+        for command in [&["explain"][..], &["render", "default"], &["send", "ops"]] {
+            fs::write(folder.path().join("entry.json"), text).unwrap();
+            let args = [command, &["--entry", "entry.json"]].concat();
+            let ended = ran(folder.path(), &args, &[]).await;
+            assert_eq!(ended.code, Some(78), "{args:?} {text}: {}", ended.said());
+            assert!(ended.said().contains(said), "{args:?} {text}: {}", ended.said());
+        }
+    }
+    let (code, said, entries) = entries_of(folder.path(), r#"{"repo":"x/y","source":"s"}"#).await;
+    assert_eq!((code, entries.len()), (Some(0), 1), "{said}");
+}

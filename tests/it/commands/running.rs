@@ -251,3 +251,23 @@ async fn a_log_that_nobody_reads_stops_nothing() {
     signal(&child, "-TERM").await;
     assert_eq!(ended_with(&mut child).await, 0);
 }
+
+#[tokio::test]
+async fn a_log_in_json_holds_the_warnings_of_the_files_as_lines() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let api = format!("  listen: 127.0.0.1:{port}\n");
+    config(folder.path(), "log.jsonl", "http://127.0.0.1:9", &api);
+    let rules = "rules:\n  - name: a\n    match: {tag: 'test*'}\n    send_to: [audit]\n";
+    write(folder.path(), "rules.yaml", rules);
+    let ended = command(folder.path(), &["run", "--log", "json"]).await;
+    assert_eq!(ended.code, 69, "{ended:?}");
+    let first = ended.err.lines().next().unwrap();
+    let first: serde_json::Value = serde_json::from_str(first).unwrap();
+    assert_eq!((&first["level"], &first["code"]), (&"WARN".into(), &"W001".into()), "{first}");
+    assert!(first["file"].as_str().unwrap().ends_with("rules.yaml"), "{first}");
+    assert_eq!(first["line"], 3, "{first}");
+    let text = command(folder.path(), &["run"]).await;
+    assert!(text.err.starts_with("warning[W001]"), "{text:?}");
+}

@@ -103,3 +103,51 @@ async fn demo_ends_when_interrupted_and_goes_on_when_nobody_reads_its_lines() {
     assert_eq!(ended(child).await, 0);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no folder is left behind");
 }
+
+#[tokio::test]
+async fn every_repository_of_a_simulated_registry_is_found_before_it_has_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["simulate", "--listen", "127.0.0.1:0", "--repos", "a/b,c/d"];
+    let (child, mut lines) = start(&args, folder.path());
+    let mut said = Vec::new();
+    for _ in 0..4 {
+        said.push(next(&mut lines).await.split_once(' ').unwrap().1.to_owned());
+    }
+    let url = said[0].strip_prefix("on ").unwrap().trim_end_matches('/').to_owned();
+    let (id, key) = (&said[1], &said[2]);
+    for kind in ["ccr", "tcr_personal"] {
+        let (path, region) =
+            if kind == "ccr" { ("/v2/index.php", "") } else { ("/", ", region: ap-guangzhou") };
+        let text = format!(
+            "sources:\n  log:\n    discover: {{}}\n    {kind}: {{endpoint: '{url}{path}', secret_id: {id}, \
+             secret_key: {key}{region}}}\nreceivers: {{ops: {{slack: {{webhook_url: \
+             'http://127.0.0.1:9/x'}}}}}}\nrules: []\n"
+        );
+        std::fs::write(folder.path().join("triggerbell.yaml"), text).unwrap();
+        let args = ["plan", "--format", "json"];
+        let ended = crate::support::command::command(folder.path(), &args).await;
+        assert_eq!(ended.code, 0, "{kind}: {ended:?}");
+        assert_eq!(ended.json()["sources"][0]["repos"], 2, "{kind}");
+    }
+    signal(&child, "-INT").await;
+    assert_eq!(ended(child).await, 0);
+}
+
+#[tokio::test]
+async fn what_simulate_can_not_serve_is_a_mistake_of_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = "127.0.0.1:0";
+    for (listen, repos) in [
+        ("nope", "a/b"),
+        ("127.0.0.1:99999", "a/b"),
+        (free, "bad repo"),
+        (free, ""),
+        (free, "a/b,,a/b"),
+        (free, "a/b,a/b"),
+        (free, "api"),
+    ] {
+        let args = ["simulate", "--listen", listen, "--repos", repos];
+        let ended = crate::support::command::command(folder.path(), &args).await;
+        assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{args:?}: {ended:?}");
+    }
+}
