@@ -69,6 +69,19 @@ pub trait Store: Send + Sync + 'static {
         Ok(Folding::Calm)
     }
 
+    /// Folds, then claims, unless more is to be gathered first. A store that can does both in one
+    /// transaction: what is committed in between would be claimed message by message.
+    async fn fold_and_claim(
+        &self,
+        fold: Fold,
+        claim: Claim,
+    ) -> Result<(Folding, Vec<Delivery>), StoreError> {
+        match self.fold(fold).await? {
+            Folding::Gather(until) => Ok((Folding::Gather(until), Vec::new())),
+            folding => Ok((folding, self.claim(claim).await?)),
+        }
+    }
+
     /// Hands over to another receiver what waits for one and was meant for it, in the order decided,
     /// a bounded number of rows in one transaction. What is claimed stays; a row changes its receiver
     /// at most once so. A store that knows no fallbacks hands nothing over.

@@ -50,13 +50,12 @@ pub(super) struct Attempt {
 /// Folds where that is wished, then claims.
 pub(super) async fn claim(store: Arc<dyn Store>, fold: Option<Fold>, claim: Claim) -> Done {
     let (wanted, fitted) = (claim.limit, claim.fit_waits);
-    let folding = match fold {
-        Some(fold) => store.fold(fold).await,
-        None => Ok(Folding::Calm),
+    let claimed = match fold {
+        Some(fold) => store.fold_and_claim(fold, claim).await,
+        None => store.claim(claim).await.map(|deliveries| (Folding::Calm, deliveries)),
     };
-    let (folding, result) = match folding {
-        Ok(Folding::Gather(until)) => (Folding::Gather(until), Ok(Vec::new())),
-        Ok(folding) => (folding, store.claim(claim).await),
+    let (folding, result) = match claimed {
+        Ok((folding, deliveries)) => (folding, Ok(deliveries)),
         Err(error) => (Folding::Calm, Err(error)),
     };
     Done::Claimed { wanted, fitted, folding, result }

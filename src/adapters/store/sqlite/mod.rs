@@ -224,6 +224,18 @@ impl Store for SqliteStore {
         self.writer.call(move |writing| outbox::claim(writing, &claim)).await
     }
 
+    async fn fold_and_claim(
+        &self,
+        fold: Fold,
+        claim: Claim,
+    ) -> Result<(Folding, Vec<Delivery>), StoreError> {
+        let both = move |writing: &mut Writing| match fold::fold(writing, &fold)? {
+            Folding::Gather(until) => Ok((Folding::Gather(until), Vec::new())),
+            folding => Ok((folding, outbox::claim(writing, &claim)?)),
+        };
+        self.writer.call(both).await
+    }
+
     async fn fold(&self, fold: Fold) -> Result<Folding, StoreError> {
         self.writer.call(move |writing| fold::fold(writing, &fold)).await
     }
