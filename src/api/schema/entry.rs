@@ -1,0 +1,103 @@
+//! Entries, what was rejected, and why a message came.
+
+use jiff::Timestamp;
+use utoipa::ToSchema;
+
+use super::*;
+
+/// An entry as it is kept.
+#[derive(ToSchema)]
+pub(crate) struct Entry {
+    #[schema(inline)]
+    id: Id,
+    source: String,
+    /// The repository that was asked for.
+    repository: String,
+    taken_at: Timestamp,
+    entry: Fields,
+    /// The rules that matched.
+    matched: Vec<String>,
+    /// `no_rule` where no rule matched.
+    #[schema(required)]
+    reason: Option<String>,
+}
+
+/// An entry asked for by its id.
+#[derive(ToSchema)]
+pub(crate) struct EntryShown {
+    #[schema(inline)]
+    id: Id,
+    source: String,
+    repository: String,
+    taken_at: Timestamp,
+    entry: Fields,
+    matched: Vec<String>,
+    #[schema(required)]
+    reason: Option<String>,
+    /// The notifications that tell of it, oldest first.
+    #[schema(inline)]
+    notifications: Vec<Id>,
+}
+
+/// A page of entries.
+#[derive(ToSchema)]
+pub(crate) struct Entries {
+    items: Vec<Entry>,
+    /// The `cursor` of the next page.
+    #[schema(required)]
+    next: Option<String>,
+}
+
+/// What the rules in force say of an entry.
+#[derive(ToSchema)]
+pub(crate) struct Explanation {
+    #[schema(inline)]
+    entry: Id,
+    rules: Vec<RuleExplained>,
+    /// What became of the messages that tell of it, oldest first.
+    notifications: Vec<MessageExplained>,
+}
+
+/// What became of a message.
+#[derive(ToSchema)]
+pub(crate) struct MessageExplained {
+    #[schema(inline)]
+    id: Id,
+    rule: String,
+    receiver: String,
+    #[schema(inline)]
+    reason: ReasonWord,
+    #[schema(inline)]
+    state: StateWord,
+    /// What held it back.
+    #[schema(inline, required)]
+    held_by: Option<HeldByWord>,
+}
+
+/// What followed from a match.
+#[derive(ToSchema)]
+pub(crate) struct Followed {
+    #[schema(inline)]
+    mode: ModeWord,
+    send_to: Vec<String>,
+    stopped: bool,
+}
+
+/// A row that could not be understood.
+#[derive(ToSchema)]
+pub(crate) struct Rejected {
+    source: String,
+    repo: String,
+    /// The row as it came.
+    raw: String,
+    reason: String,
+    seen_at: Timestamp,
+}
+
+/// Rows that could not be understood.
+#[derive(ToSchema)]
+pub(crate) struct RejectedRows {
+    items: Vec<Rejected>,
+    #[schema(required)]
+    next: Option<String>,
+}
