@@ -276,6 +276,16 @@ async fn a_second_process_on_the_same_database_is_refused_and_the_first_goes_on(
     let said = second.stderr.lines().last().unwrap();
     assert!(said.contains(path.to_str().unwrap()), "{said}");
     assert!(said.contains("is in use by another triggerbell"), "{said}");
+    // Nor by another name, or when somebody tidied the lock away.
+    std::fs::remove_file(folder.path().join("triggerbell.db.lock")).unwrap();
+    let third = ran(folder.path(), &["run"], &[]).await;
+    assert_eq!(third.code, Some(69), "{}", third.said());
+    let elsewhere = tempfile::tempdir_in(folder.path().parent().unwrap()).unwrap();
+    std::fs::hard_link(&path, elsewhere.path().join("triggerbell.db")).unwrap();
+    let data = elsewhere.path().to_str().unwrap();
+    let fourth = ran(folder.path(), &["run", "--data-dir", data], &[]).await;
+    assert_eq!(fourth.code, Some(69), "{}", fourth.said());
+    assert!(fourth.stderr.contains("is in use by another triggerbell"), "{}", fourth.said());
     stand.push("shop/api", 20);
     until("the first goes on", async || receiver.by_id().len() == 20).await;
     assert!(service.terminate().await.success());

@@ -89,6 +89,34 @@ async fn a_link_to_an_open_file_is_the_same_file() {
     assert_eq!(error.kind, StoreErrorKind::Locked);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_hard_link_to_an_open_file_is_the_same_file() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a")]).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("other.db");
+    fs::hard_link(home.folder.path().join("bell.db"), &link).unwrap();
+    let error = refusal(&link);
+    assert_eq!(error.kind, StoreErrorKind::Locked);
+    assert!(error.message.contains("in use by another triggerbell"), "{error}");
+    // The refused one took nothing from the first.
+    home.put(vec![about(2, "ops", "b")]).await;
+    home.store.close().await;
+    assert_eq!(open(link).outbox().await.unwrap()[0].waiting, 2);
+}
+
+#[tokio::test]
+async fn a_lock_file_that_somebody_removed_lets_nobody_in() {
+    let home = Home::new();
+    let path = home.folder.path().join("bell.db");
+    fs::remove_file(home.folder.path().join("bell.db.lock")).unwrap();
+    assert_eq!(refusal(&path).kind, StoreErrorKind::Locked);
+    home.put(vec![about(1, "ops", "a")]).await;
+    home.store.close().await;
+    assert_eq!(open(path).outbox().await.unwrap()[0].waiting, 1);
+}
+
 #[tokio::test]
 async fn two_files_are_two_stores() {
     let (one, other) = (Home::new(), Home::new());

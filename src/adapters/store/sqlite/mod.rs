@@ -39,7 +39,6 @@ mod retain;
 mod thread;
 
 use std::{
-    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -94,7 +93,7 @@ struct Writing {
     /// For records on their way into a column.
     buffer: Vec<u8>,
     swept: retain::Swept,
-    _lock: File,
+    _lock: open::Lock,
 }
 
 impl Writing {

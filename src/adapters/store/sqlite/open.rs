@@ -1,11 +1,15 @@
 //! Opening the file: for this process alone, checked, in the right mode and schema.
 //!
-//! Exclusive use is an operating system's lock (`flock`) on a file of its own beside the database,
-//! `PATH.lock`. The kernel drops it with the process, however that ends, so a kill leaves nothing
-//! to clean up; it holds against a second open within the process too. It is not taken on the
-//! database itself, because closing any descriptor of a file drops the locks that SQLite holds on
-//! it, and not by SQLite's exclusive mode, because that would refuse our own readers. The file is
-//! left behind: to delete it would let two processes lock two different files of one name.
+//! Exclusive use is two locks of the operating system (`flock`), which the kernel drops with the
+//! process, however that ends, so a kill leaves nothing to clean up; they hold against a second open
+//! within the process too. One is on a file of its own beside the database, `PATH.lock`, and tells
+//! two opens of one name apart before either touches the database. It is left behind: to delete it
+//! would let two processes lock two different files of one name. The other is on the database
+//! itself, whatever it is called: a hard link, or a `.lock` that somebody removed, leads to the same
+//! one. It does not meddle with the locks of SQLite, which are of another kind on a local disk; but
+//! to close any descriptor of the database drops those that this process has on it. So ours is
+//! closed after all connections, and never where another store of this process may have the file.
+//! Not used is SQLite's exclusive mode, because that would refuse our own readers.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -72,7 +76,13 @@ const CHECKPOINTER: &str = "
 /// The writer's connection, and the lock that makes it the only one. Dropped in this order.
 pub(super) struct Opened {
     pub(super) conn: Connection,
-    pub(super) lock: File,
+    pub(super) lock: Lock,
+}
+
+/// What makes a database ours alone until it is dropped: the file beside it, and the file itself.
+pub(super) struct Lock {
+    _beside: File,
+    _itself: File,
 }
 
 /// Opens the file for this process alone, begun where there is none, migrated where it is older.
@@ -125,7 +135,7 @@ fn lock_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn take_lock(path: &Path) -> Result<File, StoreError> {
+fn take_lock(path: &Path) -> Result<Lock, StoreError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     if !folder.is_dir() {
@@ -142,19 +152,31 @@ fn take_lock(path: &Path) -> Result<File, StoreError> {
     // A link and its target are one database, and one lock.
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let lock_path = lock_path(path);
-    let lock = private_file(&lock_path).map_err(|error| cant_write(path, &lock_path, &error))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let problem = "is in use by another triggerbell; stop that one, or give this one a \
-                           store of its own";
-            return Err(store_error(StoreErrorKind::Locked, path, problem));
-        }
-        Err(TryLockError::Error(error)) => return Err(cant_write(path, &lock_path, &error)),
-    }
+    let cant = |error| cant_write(path, &lock_path, &error);
+    let beside = private_file(&lock_path).map_err(cant)?;
+    beside.try_lock().map_err(|error| not_locked(path, &lock_path, error))?;
     // Messages are nobody else's to read. SQLite gives its other files the mode of this one.
-    private_file(path).map_err(|error| cant_write(path, path, &error))?;
-    Ok(lock)
+    let itself = private_file(path).map_err(|error| cant_write(path, path, &error))?;
+    // Elsewhere a lock would keep SQLite out as well.
+    if cfg!(unix)
+        && let Err(error) = itself.try_lock()
+    {
+        // Left open on purpose, once for each such refusal: see the head.
+        std::mem::forget(itself);
+        return Err(not_locked(path, path, error));
+    }
+    Ok(Lock { _beside: beside, _itself: itself })
+}
+
+fn not_locked(path: &Path, file: &Path, error: TryLockError) -> StoreError {
+    match error {
+        TryLockError::WouldBlock => {
+            let problem = "is in use by another triggerbell, by this name or another; stop that \
+                           one, or give this one a store of its own";
+            store_error(StoreErrorKind::Locked, path, problem)
+        }
+        TryLockError::Error(error) => cant_write(path, file, &error),
+    }
 }
 
 /// Opens a file for writing, made for this user alone where there is none.
