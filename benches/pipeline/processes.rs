@@ -217,8 +217,20 @@ pub(crate) fn script(words: &[String; 4], sink: &str, entries: usize) -> Option<
 
 /// The body of a path that answers 200.
 pub(crate) fn get(addr: SocketAddr, path: &str) -> Option<String> {
+    ask(addr, &format!("GET {path}"), "")
+}
+
+/// The body of a path that answers 200 when it is told an empty object.
+pub(crate) fn post(addr: SocketAddr, path: &str) -> Option<String> {
+    let told = "content-type: application/json\r\ncontent-length: 2\r\n";
+    ask(addr, &format!("POST {path}"), told)
+}
+
+fn ask(addr: SocketAddr, what: &str, told: &str) -> Option<String> {
     let mut stream = TcpStream::connect(addr).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n").ok()?;
+    let body = if told.is_empty() { "" } else { "{}" };
+    let head = format!("{what} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n{told}\r\n{body}");
+    stream.write_all(head.as_bytes()).ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;

@@ -3,11 +3,16 @@
 //! The machine is shared and noisy, so what is compared is run alternately and medians are taken;
 //! ratios are of one run.
 
-use std::{fmt::Write as _, fs, path::Path, time::Duration};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use crate::{
     many::many,
-    processes::{Bare, Registry, Service, Sink, get, script},
+    processes::{Bare, Registry, Service, Sink, get, post, script},
     report::{Bound, Report},
 };
 
@@ -52,11 +57,12 @@ type Scenario = fn(&Options, &mut Report);
 /// Measures, prints the table, and writes JSON where asked to.
 pub(crate) fn run(options: &Options) {
     let mut report = Report::default();
-    let scenarios: [(&str, Scenario); 7] = [
+    let scenarios: [(&str, Scenario); 8] = [
         ("backlog", backlog),
         ("rules", rules),
         ("few", few_repositories),
         ("latency", latency),
+        ("reload", reloads),
         ("slow", slow_receiver),
         ("idle", idle),
         ("kill", kills),
@@ -236,6 +242,41 @@ fn latency(options: &Options, report: &mut Report) {
     report.bound("page → message, p50", at(0.50), "ms", Bound::AtMost(3.0), None);
     report.bound("page → message, p99", at(0.99), "ms", Bound::AtMost(15.0), Some(5.0));
     report.note("messages measured", latencies.len() as f64, "");
+}
+
+/// The way of a message while 1,000 rules are reloaded every second, beside the same without.
+fn reloads(options: &Options, report: &mut Report) {
+    let registry = Registry::start(40, 0, Some("50/s"));
+    let mut sink = Sink::start(&registry);
+    let folder = folder(&registry.words(&sink.relay), &sink.addr, 1_000);
+    sink.reset(0);
+    let service = Service::start(folder.path());
+    std::thread::sleep(Duration::from_secs(3));
+    let seconds = if options.quick { 3 } else { 15 };
+    let (mut quiet, mut reloading, mut took) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..options.rounds() {
+        sink.reset(0);
+        std::thread::sleep(Duration::from_secs(seconds));
+        quiet.extend(sink.latencies());
+        sink.reset(0);
+        for _ in 0..seconds {
+            let begun = Instant::now();
+            post(service.api, "/api/v1/reload").expect("a sound set is taken");
+            took.push(begun.elapsed().as_secs_f64() * 1e3);
+            std::thread::sleep(Duration::from_secs(1).saturating_sub(begun.elapsed()));
+        }
+        reloading.extend(sink.latencies());
+    }
+    let [quiet, reloading] = [quiet, reloading].map(|mut latencies: Vec<f64>| {
+        latencies.sort_by(f64::total_cmp);
+        [0.50, 0.99].map(|part| latencies[((latencies.len() - 1) as f64 * part) as usize] * 1e3)
+    });
+    report.note("with 1,000 rules: page → message, p50", quiet[0], "ms");
+    report.note("the same, p99", quiet[1], "ms");
+    report.note("with a reload every second, p50", reloading[0], "ms");
+    let most = Bound::AtMost(quiet[1] * 1.5);
+    report.bound("with a reload every second, p99", reloading[1], "ms", most, None);
+    report.note("a reload of 1,000 rules", median(took.into_iter()), "ms");
 }
 
 fn slow_receiver(options: &Options, report: &mut Report) {

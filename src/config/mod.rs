@@ -194,17 +194,7 @@ pub fn check_rules(files: Vec<File>, request: &Request<'_>) -> Problems {
     let report = Report::default();
     let (tests, files): (Vec<File>, Vec<File>) = files.into_iter().partition(is_test);
     testbed::check(tests, request, &report);
-    let around = match files.first() {
-        Some(file) => Surroundings::of(Path::new(file.name()), request),
-        None => Surroundings::unknown(),
-    };
-    let Surroundings { names, templates, zone, intervals } = &around;
-    let mut reader = RuleReader::new(names, templates, zone, intervals);
-    for file in files {
-        let document = Document::parse(file, &report);
-        rule_document(&mut reader, &document, &report);
-    }
-    let (rules, written) = reader.finish(&report);
+    let (rules, written) = read_rules(files, request, &report);
     if report.errors() == 0 {
         lint::rules(&rules, &written, &report);
     }
@@ -218,6 +208,12 @@ pub fn check_rules(files: Vec<File>, request: &Request<'_>) -> Problems {
 /// Everything that is wrong with them.
 pub fn rules(files: Vec<File>, request: &Request<'_>) -> Result<Vec<Rule>, Problems> {
     let report = Report::default();
+    let (rules, _) = read_rules(files, request, &report);
+    if report.errors() == 0 { Ok(rules) } else { Err(report.into_problems()) }
+}
+
+/// Rules with what was written of them, read with what surrounds the first file.
+fn read_rules(files: Vec<File>, request: &Request<'_>, report: &Report) -> (Vec<Rule>, Written) {
     let around = match files.first() {
         Some(file) => Surroundings::of(Path::new(file.name()), request),
         None => Surroundings::unknown(),
@@ -225,11 +221,10 @@ pub fn rules(files: Vec<File>, request: &Request<'_>) -> Result<Vec<Rule>, Probl
     let Surroundings { names, templates, zone, intervals } = &around;
     let mut reader = RuleReader::new(names, templates, zone, intervals);
     for file in files {
-        let document = Document::parse(file, &report);
-        rule_document(&mut reader, &document, &report);
+        let document = Document::parse(file, report);
+        rule_document(&mut reader, &document, report);
     }
-    let (rules, _) = reader.finish(&report);
-    if report.errors() == 0 { Ok(rules) } else { Err(report.into_problems()) }
+    reader.finish(report)
 }
 
 /// Reads the clauses of a silence, written as those of `match` are, in YAML or JSON.

@@ -1,17 +1,16 @@
 //! `openapi.json`: that it lacks no route, agrees with the documents, and is true of a running
 //! service, as tools say that know nothing of it.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
 use serde_json::Value;
 
 use super::{Bell, line};
-use crate::support::{http, receiver::Receiver};
+use crate::support::{
+    http,
+    python::{must, python},
+    receiver::Receiver,
+};
 
 const TOKEN: &str = "a-token-for-openapi";
 
@@ -89,27 +88,6 @@ async fn it_takes_the_token_like_the_rest() {
     assert_eq!(refused.status, 401);
 }
 
-/// A Python with the independent tools, made once and kept in the target folder.
-fn python() -> PathBuf {
-    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("openapi-tools");
-    let (wanted, done) = (Path::new("tests/clients/openapi.txt"), home.join("openapi.txt"));
-    let python = home.join("bin/python");
-    if fs::read(&done).ok() != fs::read(wanted).ok() {
-        must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home));
-        must(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(wanted));
-        fs::copy(wanted, &done).unwrap();
-    }
-    python
-}
-
-fn must(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    assert!(output.status.success(), "{said}");
-    said
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_independent_tool_finds_every_answer_as_described() {
     let bell = bell().await;
@@ -121,7 +99,7 @@ async fn an_independent_tool_finds_every_answer_as_described() {
     let (url, folder) = (bell.service.url.clone(), tempfile::tempdir().unwrap());
     let run = move || {
         let script = fs::canonicalize("tests/clients/openapi.py").unwrap();
-        let mut command = Command::new(python());
+        let mut command = Command::new(python("openapi"));
         command.arg(script).args([&url, TOKEN]).arg(folder.path());
         for proxy in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"] {
             command.env_remove(proxy);

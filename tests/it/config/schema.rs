@@ -15,6 +15,7 @@ use triggerbell::{
 };
 
 use super::docs::blocks;
+use crate::support::python::{must, python};
 
 /// The key that nobody knows, which makes `check` say which it knows.
 const PROBE: &str = "zzz-probe";
@@ -295,7 +296,7 @@ fn validated(documents: &[(String, String, Schema)]) -> Vec<String> {
     let jobs = folder.path().join("jobs.json");
     let all: Vec<Value> = Schema::ALL.iter().map(|&schema| of(schema)).collect();
     fs::write(&jobs, Value::from(all).to_string()).unwrap();
-    let said = must(Command::new(python()).arg("tests/clients/schema.py").arg(&jobs));
+    let said = must(Command::new(python("schema")).arg("tests/clients/schema.py").arg(&jobs));
     println!("{said}");
     said.lines().map(str::to_owned).collect()
 }
@@ -324,25 +325,4 @@ fn an_independent_validator_takes_what_is_sound_and_refuses_what_is_not() {
         let line = said.iter().find(|line| line.contains(name)).unwrap();
         assert!(line.starts_with("refused "), "{line}");
     }
-}
-
-/// A Python with the validator, made once and kept in the target folder.
-fn python() -> PathBuf {
-    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("schema-tools");
-    let (wanted, done) = (Path::new("tests/clients/schema.txt"), home.join("schema.txt"));
-    let python = home.join("bin/python");
-    if fs::read(&done).ok() != fs::read(wanted).ok() {
-        must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home));
-        must(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(wanted));
-        fs::copy(wanted, &done).unwrap();
-    }
-    python
-}
-
-fn must(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    assert!(output.status.success(), "{said}");
-    said
 }

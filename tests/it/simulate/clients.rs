@@ -3,35 +3,12 @@
 //! They are what says that the stand-in signs as the real service does: it checks signatures with
 //! the same functions that our own sources sign with.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::*;
-
-/// A Python with the vendor's clients, made once and kept in the target folder.
-fn python() -> PathBuf {
-    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("official-clients");
-    let python = home.join("bin/python");
-    let wanted = test_file("clients/requirements.txt");
-    let done = home.join("requirements.txt");
-    if std::fs::read(&done).ok() != std::fs::read(&wanted).ok() {
-        must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home));
-        must(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(&wanted));
-        std::fs::copy(&wanted, &done).unwrap();
-    }
-    python
-}
-
-fn must(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {said}");
-    output
-}
+use crate::support::python::python;
 
 /// What a script says: a line of JSON for each way of signing.
 async fn ask(python: &Path, script: &str, caller: &Caller) -> Vec<Value> {
@@ -56,7 +33,7 @@ async fn ask(python: &Path, script: &str, caller: &Caller) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_clients_list_entries_signed_each_way_and_are_refused_with_a_wrong_key() {
-    let python = tokio::task::spawn_blocking(python).await.unwrap();
+    let python = tokio::task::spawn_blocking(|| python("official")).await.unwrap();
     let registry = registry(world(120), RegistrySettings::default()).await;
     let caller = Caller::of(&registry);
     let mut stranger = caller.clone();

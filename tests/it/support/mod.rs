@@ -5,6 +5,7 @@ pub(crate) mod http;
 pub(crate) mod memory;
 pub(crate) mod outbox;
 pub(crate) mod process;
+pub(crate) mod python;
 pub(crate) mod receiver;
 pub(crate) mod running;
 pub(crate) mod stand;
