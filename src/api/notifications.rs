@@ -141,7 +141,7 @@ fn payload_json(payload: Payload) -> Value {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetryWish {
-    /// Another receiver of the same type.
+    /// Another receiver, which gets the text that it has there.
     receiver: Option<String>,
 }
 
@@ -176,7 +176,7 @@ pub(crate) struct RetryDeadWish {
     receiver: String,
     /// An instant (RFC 3339), or how long ago as `2h`: those that were given up since then.
     since: String,
-    /// Another receiver of the same type to send them to.
+    /// Another receiver to send them to, with the text that they have there.
     to: Option<String>,
     /// What `next` of the answer before said.
     #[schema(pattern = "^[0-9]{1,18}$")]

@@ -5,7 +5,6 @@
 
 mod files;
 mod fleet;
-mod made_for;
 mod open;
 mod reload;
 mod retry;

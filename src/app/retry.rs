@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use crate::{
     document::parse_duration,
     domain::notification::{NotificationId, NotificationState},
-    engine::wake::Wakes,
-    ports::{ControlError, NotificationQuery, Payload, RetriedDead, RetryDead, RetryText, Store},
+    engine::{decider::Policy, fallback::redirect, wake::Wakes},
+    ports::{ControlError, Redirect, RetriedDead, RetryDead, RetryText, Store},
 };
 
-use super::{fleet::Kinds, made_for};
+use super::fleet::Kinds;
 
 /// Dead letters that are looked at in one transaction.
 const STEP: usize = 1_000;
@@ -21,15 +21,14 @@ const STEP: usize = 1_000;
 /// Steps that one wish takes; whoever wished goes on from there.
 const STEPS: usize = 10;
 
-/// Dead letters whose text is looked at, at once.
-const LOOKED_AT: usize = 500;
-
 /// What a retry needs of the running service.
 pub(super) struct Retries<'a> {
     pub(super) store: &'a Arc<dyn Store>,
     pub(super) wakes: &'a Wakes,
     /// The receivers' types, by name.
     pub(super) kinds: Arc<Kinds>,
+    /// What is in force.
+    pub(super) policy: Arc<Policy>,
     pub(super) now: Timestamp,
 }
 
@@ -50,15 +49,16 @@ impl Retries<'_> {
             let state = found.state;
             return conflict(format!("it is {state}; only a dead or waiting one is retried"));
         }
-        let Some(payload) = payload else { return conflict("there is nothing to send") };
+        if payload.is_none() {
+            return conflict("there is nothing to send");
+        }
         if found.state == NotificationState::Pending && found.next_attempt_at.is_none() {
             // First in, first out per key holds for people too.
             let why = "it waits behind an earlier message about the same thing; retry that one";
             return conflict(why);
         }
         let target = self.target(&found.receiver, to)?;
-        self.fits(id, &found.receiver, target, &payload)?;
-        if !self.store.retry(id, to, self.now).await? {
+        if !self.store.retry(id, self.redirect(to), self.now).await? {
             return conflict("it was taken up in this very moment; look at it again");
         }
         self.wakes.urge(target);
@@ -69,10 +69,9 @@ impl Retries<'_> {
     pub(super) async fn dead(&self, text: &RetryText) -> Result<RetriedDead, ControlError> {
         let to = text.to.as_deref();
         let target = self.target(&text.receiver, to)?;
-        self.all_fit(&text.receiver, target).await?;
         let mut wish = RetryDead {
             receiver: text.receiver.as_str().into(),
-            to: to.map(Arc::from),
+            to: self.redirect(to),
             since: since(&text.since, self.now)?,
             after: text.after,
             limit: STEP,
@@ -92,59 +91,17 @@ impl Retries<'_> {
         Ok(done)
     }
 
-    /// Refuses a text of a receiver that is gone, whose type is not known any more, where it does not
-    /// surely have the form of the other's.
-    fn fits(
-        &self,
-        id: NotificationId,
-        own: &str,
-        target: &str,
-        payload: &Payload,
-    ) -> Result<(), ControlError> {
-        let kind = self.kinds.get(target).copied().unwrap_or_default();
-        if self.kinds.contains_key(own) || made_for::fits(payload, kind) {
-            return Ok(());
-        }
-        conflict(format!(
-            "{own} is not there any more, and the text of {id} is not surely one for {target}, \
-             which is a {kind}"
-        ))
+    /// Another receiver, with the text that messages have there by what is in force.
+    fn redirect(&self, to: Option<&str>) -> Option<Redirect> {
+        to.map(|to| redirect(to.into(), self.policy.clone()))
     }
 
-    /// The same of all dead letters of a receiver.
-    async fn all_fit(&self, own: &str, target: &str) -> Result<(), ControlError> {
-        if self.kinds.contains_key(own) {
-            return Ok(());
-        }
-        let mut query = NotificationQuery {
-            limit: LOOKED_AT,
-            state: Some(NotificationState::Dead),
-            receiver: Some(own.to_owned()),
-            ..NotificationQuery::default()
-        };
-        loop {
-            let page = self.store.notifications(query.clone()).await?;
-            for view in page.items {
-                if let Some((_, Some(payload), _)) = self.store.notification(view.id).await? {
-                    self.fits(view.id, own, target, &payload)?;
-                }
-            }
-            query.before = page.next;
-            if query.before.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// The receiver that is to get it: `to`, else its own; one that is there and takes its text.
+    /// The receiver that is to get it: `to`, else its own; one that is there.
     fn target<'a>(&self, own: &'a str, to: Option<&'a str>) -> Result<&'a str, ControlError> {
         let target = to.unwrap_or(own);
-        let Some(kind) = self.kinds.get(target) else {
+        if !self.kinds.contains_key(target) {
             let known: Vec<_> = self.kinds.keys().map(|name| &**name).collect();
             return conflict(format!("there is no receiver {target}; known: {}", known.join(", ")));
-        };
-        if let Some(from) = self.kinds.get(own).filter(|from| *from != kind) {
-            return conflict(format!("its text was made for {from}, {target} is a {kind}"));
         }
         Ok(target)
     }

@@ -65,7 +65,13 @@ impl Service {
 
     fn retries(&self) -> Retries<'_> {
         let ServiceParts { store, wakes, kinds, clock, .. } = &self.parts;
-        Retries { store, wakes, kinds: kinds.load_full(), now: clock.now() }
+        Retries {
+            store,
+            wakes,
+            kinds: kinds.load_full(),
+            policy: self.parts.decider.policy(),
+            now: clock.now(),
+        }
     }
 
     async fn lanes(&self) -> Result<BTreeMap<Arc<str>, LaneStatus>, StoreError> {

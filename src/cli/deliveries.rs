@@ -83,7 +83,7 @@ pub struct RetryArgs {
     #[arg(long, value_name = "WHEN", requires = "receiver", value_parser = since)]
     since: Option<String>,
 
-    /// Another receiver of the same type, in place of its own
+    /// Another receiver in place of its own; the text is made anew for it
     #[arg(long, value_name = "RECEIVER")]
     to: Option<String>,
 

@@ -1,5 +1,5 @@
 //! A lane's fallback: the receiver that takes over what a closed lane holds, and the text that a
-//! message has there.
+//! message has there; or at any other that a person sends it to.
 //!
 //! A text is made for one receiver, so that it is rendered anew for another, by the rules and
 //! templates in force. It stays one message under its id: where it would be several, fewer entries
@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
-use crate::ports::{Context, HandOver, Kept, Payload, RenderRequest};
+use crate::ports::{Context, HandOver, Kept, Payload, Redirect, RenderRequest};
 
 use super::decider::Policy;
 
@@ -35,15 +35,16 @@ pub struct Fallback {
 impl Fallback {
     /// The wish to hand over what waits for a receiver.
     pub(super) fn wish(&self, from: &Arc<str>, now: Timestamp) -> HandOver {
-        let (policy, to) = ((self.policy)(), self.to.clone());
-        HandOver {
-            from: from.clone(),
-            to: self.to.clone(),
-            limit: ROWS,
-            now,
-            compose: Arc::new(move |kept| compose(&policy, &to, kept)),
-        }
+        let to = redirect(self.to.clone(), (self.policy)());
+        HandOver { from: from.clone(), to, limit: ROWS, now }
     }
+}
+
+/// Another receiver for messages that were made for one, with the text that they have there by the
+/// rules and templates of `policy`.
+pub fn redirect(to: Arc<str>, policy: Arc<Policy>) -> Redirect {
+    let name = to.clone();
+    Redirect { to, compose: Arc::new(move |kept| compose(&policy, &name, kept)) }
 }
 
 /// What a message says to another receiver.

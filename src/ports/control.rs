@@ -30,7 +30,7 @@ pub trait Control: Send + Sync + 'static {
     async fn rules(&self) -> Result<Vec<RuleStatus>, StoreError>;
 
     /// Puts a dead (or waiting) notification at the head of its lane, under the same id; `to`
-    /// another receiver of the same type.
+    /// another receiver, with the text that it has there.
     ///
     /// # Errors
     /// See [`ControlError`].

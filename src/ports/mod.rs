@@ -30,7 +30,7 @@ pub use source::{
 pub use store::{
     AlarmChange, AttemptView, Batch, Claim, ClosedLane, Compose, Cursor, CursorMove, DecidedEntry,
     Doubt, EntryQuery, EntryView, Fold, Folding, HandOver, HandedOver, Kept, Known, LaneRecord,
-    List, NewNotification, NotificationQuery, NotificationView, OutboxCount, Recompose,
+    List, NewNotification, NotificationQuery, NotificationView, OutboxCount, Recompose, Redirect,
     RejectedView, RepoKey, Retention, RetriedDead, RetryDead, RuleCount, SettleAs, Settlement,
     Store, StoreError, StoreErrorKind, Told,
 };

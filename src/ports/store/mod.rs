@@ -26,7 +26,7 @@ pub use batch::{
 };
 pub use outbox::{
     Claim, ClosedLane, Compose, Fold, Folding, HandOver, HandedOver, Kept, LaneRecord, Recompose,
-    RetriedDead, RetryDead, SettleAs, Settlement,
+    Redirect, RetriedDead, RetryDead, SettleAs, Settlement,
 };
 pub use view::{
     AttemptView, EntryQuery, EntryView, List, NotificationQuery, NotificationView, OutboxCount,
@@ -132,12 +132,13 @@ pub trait Store: Send + Sync + 'static {
     /// among it. Says how many.
     async fn bury(&self, receiver: &str, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Makes a dead or waiting notification due at once, for `to` where given, under the same id,
-    /// its schedule begun afresh. False when there is none with that id.
+    /// Makes a dead or waiting notification due at once, under the same id, its schedule begun
+    /// afresh; for another receiver where given, with the text that it has there. False when there
+    /// is none with that id.
     async fn retry(
         &self,
         id: NotificationId,
-        to: Option<&str>,
+        to: Option<Redirect>,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 

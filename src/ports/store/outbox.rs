@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: when each is asked for, which is the lane's, and what a row says.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -26,13 +26,26 @@ pub struct HandOver {
     /// Whose rows.
     pub from: Arc<str>,
     /// Who takes them over.
-    pub to: Arc<str>,
+    pub to: Redirect,
     /// The most rows.
     pub limit: usize,
     /// The present instant.
     pub now: Timestamp,
-    /// Makes a row's text for the one who takes it over, called within the transaction.
+}
+
+/// Another receiver for messages that were made for one.
+#[derive(Clone)]
+pub struct Redirect {
+    /// Who is to get them.
+    pub to: Arc<str>,
+    /// Makes the text that a message has there, called within the transaction.
     pub compose: Recompose,
+}
+
+impl fmt::Debug for Redirect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redirect").field("to", &self.to).finish_non_exhaustive()
+    }
 }
 
 /// Makes the text that a kept message has for another receiver.
@@ -197,7 +210,7 @@ pub struct RetryDead {
     /// Whose.
     pub receiver: Arc<str>,
     /// For whom; `None` for the same.
-    pub to: Option<Arc<str>>,
+    pub to: Option<Redirect>,
     /// Those that were given up since then.
     pub since: Timestamp,
     /// Only those after this place.

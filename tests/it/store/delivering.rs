@@ -8,12 +8,12 @@ use triggerbell::{
         outcome::{Class, Flag, Outcome, OutcomeRecord},
     },
     ports::{
-        Batch, Claim, HandOver, HandedOver, LaneRecord, NewNotification, Payload, PayloadFormat,
-        RetriedDead, RetryDead, SettleAs, Store, Told,
+        Batch, Claim, HandOver, HandedOver, LaneRecord, NewNotification, RetriedDead, RetryDead,
+        SettleAs, Store, Told,
     },
 };
 
-use super::{Home, about, at, failed_until, id, number, numbers, settlement, wish};
+use super::{Home, about, at, failed_until, id, number, numbers, redirect, settlement, wish};
 
 #[tokio::test]
 async fn a_claim_takes_what_is_due_oldest_first_and_counts_the_attempt() {
@@ -285,7 +285,7 @@ async fn a_row_that_is_sent_out_of_its_turn_lets_nobody_pass() {
     home.settle_as(&second[0], SettleAs::Delivered, at(11)).await;
     assert_eq!(home.claim_for("ops", 9, at(11)).await.len(), 0);
     // The last leaves; a fifth stands behind the third.
-    assert!(home.retry(id(4), Some("dev"), at(11)).await.unwrap());
+    assert!(home.retry(id(4), Some(redirect("dev")), at(11)).await.unwrap());
     home.put(vec![about(5, "ops", "a")]).await;
     for n in [1, 3, 5] {
         let claimed = if n == 1 { first.clone() } else { home.claim_for("ops", 9, at(12)).await };
@@ -302,8 +302,10 @@ async fn a_waiting_row_can_be_sent_now_and_elsewhere() {
     let first = home.claim_for("ops", 1, at(9)).await;
     home.settle_as(&first[0], failed_until(at(900)), at(9)).await;
 
-    assert!(home.retry(id(1), Some("dev"), at(20)).await.unwrap());
-    assert_eq!(numbers(&home.claim_for("dev", 9, at(20)).await), [1]);
+    assert!(home.retry(id(1), Some(redirect("dev")), at(20)).await.unwrap());
+    let elsewhere = home.claim_for("dev", 9, at(20)).await;
+    assert_eq!(numbers(&elsewhere), [1]);
+    assert_eq!(elsewhere[0].payload.body, format!("{} for ops: None", id(1)), "told anew");
     assert_eq!(numbers(&home.claim_for("ops", 9, at(20)).await), [2], "nothing is before it now");
     assert_eq!(home.notification(id(1)).await.unwrap().unwrap().0.receiver, "dev");
 }
@@ -341,7 +343,7 @@ async fn rows_of_a_receiver_that_is_gone_become_dead_letters_that_say_so() {
         assert_eq!(outcome.class, "permanent");
         assert!(outcome.detail.contains("old"), "{}", outcome.detail);
     }
-    assert!(home.retry(id(2), Some("ops"), at(60)).await.unwrap());
+    assert!(home.retry(id(2), Some(redirect("ops")), at(60)).await.unwrap());
     assert_eq!(numbers(&home.claim_for("ops", 9, at(60)).await), [3, 2]);
     assert_eq!(home.notification(id(2)).await.unwrap().unwrap().0.last_outcome, None);
 }
@@ -469,12 +471,14 @@ async fn dead_letters_of_a_receiver_that_is_gone_go_to_another_behind_what_it_ha
     let home = Home::new();
     home.put(vec![about(1, "ops", "a"), about(2, "ops", "a"), about(3, "dev", "a")]).await;
     assert_eq!(home.orphan(&["dev".into()], at(50)).await.unwrap(), 2);
-    let wish = RetryDead { to: Some("dev".into()), ..dead_since(50) };
+    let wish = RetryDead { to: Some(redirect("dev")), ..dead_since(50) };
     assert_eq!(home.retry_dead(wish.clone()).await.unwrap().count, 2);
     assert_eq!(home.retry_dead(wish).await.unwrap().count, 0, "once");
     for n in [3, 1, 2] {
         let claimed = home.claim_for("dev", 9, at(100)).await;
         assert_eq!(numbers(&claimed), [n]);
+        let anew = format!("{} for ops: None", id(n));
+        assert_eq!(claimed[0].payload.body == anew, n != 3, "{}", claimed[0].payload.body);
         home.settle_as(&claimed[0], SettleAs::Delivered, at(100)).await;
     }
     assert_eq!(home.claim_for("ops", 9, at(100)).await.len(), 0);
@@ -482,16 +486,7 @@ async fn dead_letters_of_a_receiver_that_is_gone_go_to_another_behind_what_it_ha
 
 /// A wish to hand over what `ops` has to `dev`, whose texts name whom they were meant for.
 fn hand_over(limit: usize) -> HandOver {
-    HandOver {
-        from: "ops".into(),
-        to: "dev".into(),
-        limit,
-        now: at(100),
-        compose: std::sync::Arc::new(|kept| Payload {
-            format: PayloadFormat::Text,
-            body: format!("{} for {}: {:?}", kept.id, kept.receiver, kept.told.message),
-        }),
-    }
+    HandOver { from: "ops".into(), to: redirect("dev"), limit, now: at(100) }
 }
 
 #[tokio::test]
@@ -527,7 +522,7 @@ async fn what_waits_is_handed_over_once_in_order_and_with_a_text_of_its_own() {
 
     // No second hop, not even back.
     for to in ["third", "ops"] {
-        let hop = HandOver { from: "dev".into(), to: to.into(), ..hand_over(9) };
+        let hop = HandOver { from: "dev".into(), to: redirect(to), ..hand_over(9) };
         let count = home.hand_over(hop).await.unwrap().count;
         assert_eq!(count, u64::from(to == "third"), "only 3 was meant for dev");
     }

@@ -22,7 +22,7 @@ use triggerbell::{
     },
     ports::{
         Batch, Claim, Cursor, CursorMove, DecidedEntry, Delivery, Event, NewNotification, Observer,
-        Payload, PayloadFormat, RepoKey, SettleAs, Settlement, Store,
+        Payload, PayloadFormat, Redirect, RepoKey, SettleAs, Settlement, Store,
     },
 };
 
@@ -205,5 +205,16 @@ fn moved(cursor: Cursor) -> CursorMove {
         known: Vec::new(),
         forget_before: WallTime::MIN,
         seal: false,
+    }
+}
+
+/// Another receiver, where a text names whom it was meant for.
+fn redirect(to: &str) -> Redirect {
+    Redirect {
+        to: to.into(),
+        compose: Arc::new(|kept| Payload {
+            format: PayloadFormat::Text,
+            body: format!("{} for {}: {:?}", kept.id, kept.receiver, kept.told.message),
+        }),
     }
 }

@@ -9,7 +9,7 @@ use triggerbell::{
     ports::{Delivery, NotificationQuery, Retention, SettleAs, Store},
 };
 
-use super::{Home, about, at, failed_until, id, number, settlement};
+use super::{Home, about, at, failed_until, id, number, redirect, settlement};
 
 const RECEIVERS: [&str; 2] = ["ops", "dev"];
 const KEYS: [&str; 3] = ["a", "b", "c"];
@@ -292,7 +292,7 @@ impl Both {
             row.receiver = to.unwrap_or(row.receiver);
             (row.due, row.failures) = (Some(now), 0);
         }
-        let to = to.map(|to| RECEIVERS[to]);
+        let to = to.map(|to| redirect(RECEIVERS[to]));
         assert_eq!(self.home.retry(id(n), to, at(self.model.now)).await.unwrap(), can);
     }
 

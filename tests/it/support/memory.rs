@@ -18,8 +18,8 @@ use triggerbell::{
     ports::{
         AttemptView, Batch, Claim, Cursor, CursorMove, Delivery, EntryQuery, EntryView, Known,
         LaneRecord, List, NewNotification, NotificationQuery, NotificationView, OutboxCount,
-        Payload, RejectedView, RepoKey, Retention, RetriedDead, RetryDead, RuleCount, Settlement,
-        Store, StoreError, StoreErrorKind,
+        Payload, Redirect, RejectedView, RepoKey, Retention, RetriedDead, RetryDead, RuleCount,
+        Settlement, Store, StoreError, StoreErrorKind,
     },
 };
 
@@ -340,7 +340,7 @@ impl Store for Memory {
     async fn retry(
         &self,
         _: NotificationId,
-        _: Option<&str>,
+        _: Option<Redirect>,
         _: Timestamp,
     ) -> Result<bool, StoreError> {
         unreachable!("the API does that")

@@ -18,8 +18,8 @@ use triggerbell::{
     ports::{
         AttemptView, Batch, Claim, Cursor, Delivery, EntryQuery, EntryView, HandOver, HandedOver,
         Known, LaneRecord, List, NotificationQuery, NotificationView, OutboxCount, Payload,
-        PayloadFormat, RejectedView, RepoKey, Retention, RetriedDead, RetryDead, RuleCount,
-        SettleAs, Settlement, Store, StoreError, StoreErrorKind,
+        PayloadFormat, Redirect, RejectedView, RepoKey, Retention, RetriedDead, RetryDead,
+        RuleCount, SettleAs, Settlement, Store, StoreError, StoreErrorKind,
     },
 };
 
@@ -174,7 +174,7 @@ impl Store for Outbox {
         };
         let mut count = 0;
         for row in inner.rows.iter_mut().filter(waits).take(wish.limit) {
-            (row.receiver, row.taken_over) = (wish.to.clone(), true);
+            (row.receiver, row.taken_over) = (wish.to.to.clone(), true);
             count += 1;
         }
         Ok(HandedOver { count, more: count == wish.limit as u64 })
@@ -271,7 +271,7 @@ impl Store for Outbox {
     async fn retry(
         &self,
         _: NotificationId,
-        _: Option<&str>,
+        _: Option<Redirect>,
         _: Timestamp,
     ) -> Result<bool, StoreError> {
         unreachable!("the API does that")

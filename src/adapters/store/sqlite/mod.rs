@@ -36,6 +36,7 @@ mod outbox;
 mod plans;
 mod query;
 mod retain;
+mod retell;
 mod thread;
 
 use std::{
@@ -55,8 +56,8 @@ use crate::{
     ports::{
         Alarm, AttemptView, Batch, Claim, Cursor, Delivery, EntryQuery, EntryView, Fold, Folding,
         HandOver, HandedOver, Known, LaneRecord, List, NotificationQuery, NotificationView,
-        Observer, OutboxCount, Payload, RejectedView, RepoKey, Retention, RetriedDead, RetryDead,
-        RuleCount, Settlement, Store, StoreError, StoreErrorKind,
+        Observer, OutboxCount, Payload, Redirect, RejectedView, RepoKey, Retention, RetriedDead,
+        RetryDead, RuleCount, Settlement, Store, StoreError, StoreErrorKind,
     },
 };
 
@@ -296,11 +297,10 @@ impl Store for SqliteStore {
     async fn retry(
         &self,
         id: NotificationId,
-        to: Option<&str>,
+        to: Option<Redirect>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let to = to.map(str::to_owned);
-        self.writer.call(move |writing| outbox::retry(writing, id, to.as_deref(), now)).await
+        self.writer.call(move |writing| outbox::retry(writing, id, to.as_ref(), now)).await
     }
 
     async fn retry_dead(&self, wish: RetryDead) -> Result<RetriedDead, StoreError> {

@@ -14,7 +14,10 @@ use crate::{
         outcome::OutcomeRecord,
         retry::{SCHEDULE, longest_wait},
     },
-    ports::{Claim, Delivery, LaneRecord, Payload, RetriedDead, RetryDead, SettleAs, Settlement},
+    ports::{
+        Claim, Delivery, LaneRecord, Payload, Redirect, RetriedDead, RetryDead, SettleAs,
+        Settlement,
+    },
 };
 
 use super::{
@@ -24,6 +27,7 @@ use super::{
     follow::{self, Follower},
     line,
     names::find_name,
+    retell::Retelling,
 };
 
 /// Rows that become dead letters in one transaction.
@@ -330,7 +334,7 @@ fn kill(
 pub(super) fn retry(
     writing: &mut Writing,
     id: NotificationId,
-    to: Option<&str>,
+    to: Option<&Redirect>,
     now: Timestamp,
 ) -> Outcome<bool> {
     let Writing { conn, names, .. } = writing;
@@ -341,9 +345,13 @@ pub(super) fn retry(
     let found: Option<(i64, i64, Option<i64>)> =
         find.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
     let Some((seq, from, behind)) = found else { return Ok(false) };
-    let to = to.map(|to| names.name(conn, to)).transpose()?.unwrap_or(from);
+    let redirect = to;
+    let to = redirect.map(|redirect| names.name(conn, &redirect.to)).transpose()?.unwrap_or(from);
     if to != from || behind.is_some() {
         line::leave(conn, seq)?;
+    }
+    if let Some(redirect) = redirect.filter(|_| to != from) {
+        Retelling::new(&redirect.compose, now).retell(conn, seq)?;
     }
     conn.prepare_cached(
         "UPDATE outbox SET state = 0, live = 1, receiver = ?2, due_at = ?3, failures = 0, plain = 0,
@@ -388,12 +396,23 @@ pub(super) fn dead_since(conn: &Connection, wish: &RetryDead) -> Outcome<Retried
 pub(super) fn retry_dead(writing: &mut Writing, wish: &RetryDead) -> Outcome<RetriedDead> {
     let Writing { conn, names, .. } = writing;
     let (found, done) = find_dead(conn, wish)?;
-    let to = names.name(conn, wish.to.as_ref().unwrap_or(&wish.receiver))?;
+    let to = wish.to.as_ref().map_or(&wish.receiver, |redirect| &redirect.to);
+    let mut retelling = wish
+        .to
+        .as_ref()
+        .filter(|redirect| redirect.to != wish.receiver)
+        .map(|redirect| Retelling::new(&redirect.compose, wish.now));
+    let to = names.name(conn, to)?;
     let mut revive = conn.prepare_cached(
         "UPDATE outbox SET state = 0, live = 1, receiver = ?2, due_at = ?3, behind = ?4,
          failures = 0, plain = 0, ended_at = NULL, status = NULL, detail = NULL WHERE seq = ?1",
     )?;
     for (seq, key) in found {
+        if let Some(retelling) = &mut retelling
+            && !retelling.retell(conn, seq)?
+        {
+            continue;
+        }
         line::leave(conn, seq)?;
         let behind = line::last(conn, to, key)?;
         let due_at = behind.is_none().then_some(ms(wish.now));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{cursors, follow, hand_over, line, open, outbox, query};
+use super::{cursors, follow, hand_over, line, open, outbox, query, retell};
 
 fn plan(conn: &Connection, sql: &str) -> String {
     let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -48,6 +48,7 @@ fn deliveries_read_the_partial_indexes_alone() {
         assert_plan(conn, outbox::TAKE, &[by_seq, due]);
         let waiting = "o USING INDEX outbox_live (receiver=?)";
         assert_plan(conn, hand_over::WAITING, &[waiting]);
+        assert_plan(conn, retell::KEPT, &["SEARCH o USING INTEGER PRIMARY KEY (rowid=?)"]);
         let dead = "INDEX outbox_dead (receiver=? AND rowid>?)";
         assert_plan(conn, outbox::DEAD, &[dead]);
         assert_plan(conn, outbox::ORPHANS, &["INDEX outbox_live (receiver=?)"]);
