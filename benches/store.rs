@@ -130,6 +130,7 @@ fn wish() -> Claim {
         now: Timestamp::MAX,
         fit_waits: false,
         follow: false,
+        unfinished: None,
         lane: None,
     }
 }

@@ -143,6 +143,7 @@ impl Loop {
                 plain: false,
                 created_at: now,
                 payload,
+                part_of: None,
                 earlier: None,
             }
         };

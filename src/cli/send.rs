@@ -89,6 +89,7 @@ pub async fn run(args: &SendArgs, files: &Files) -> Result<Exit, Failure> {
             plain: false,
             created_at: now,
             payload: part.payload,
+            part_of: None,
             earlier: None,
         };
         let outcome = notifier.send(&delivery, Timestamp::now()).await;

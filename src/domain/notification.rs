@@ -58,6 +58,9 @@ impl NotificationId {
         Self(hasher.finish_after(cause.prefix()))
     }
 
+    /// The most parts that a message is split into.
+    pub const MOST_PARTS: u32 = 4;
+
     /// The id of a later part of a message that was split; part 0 keeps the message's own.
     #[must_use]
     pub fn part(self, part: u32) -> Self {
@@ -68,6 +71,12 @@ impl NotificationId {
         hasher.bytes(&self.0);
         hasher.number(Some(i64::from(part)));
         Self(hasher.finish_after([self.0[0], self.0[1]]))
+    }
+
+    /// Whether an id is that of a later part of this message.
+    pub fn has_part(self, id: Self) -> bool {
+        // A part's id begins as its message's does: this tells most from one another at once.
+        id.0[..2] == self.0[..2] && (1..Self::MOST_PARTS).any(|part| self.part(part) == id)
     }
 
     /// The id of a message that no entry caused: a test, an alarm. `what` and `when` tell one

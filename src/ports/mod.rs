@@ -32,5 +32,5 @@ pub use store::{
     Doubt, EntryQuery, EntryView, Fold, Folding, HandOver, HandedOver, Kept, Known, LaneRecord,
     List, NewNotification, NotificationQuery, NotificationView, OutboxCount, Recompose, Redirect,
     RejectedView, RepoKey, Retention, RetriedDead, RetryDead, RuleCount, SettleAs, Settlement,
-    Store, StoreError, StoreErrorKind, Told,
+    Store, StoreError, StoreErrorKind, Told, Unfinished,
 };

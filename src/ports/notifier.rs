@@ -40,6 +40,9 @@ pub struct Delivery {
     pub receiver: Arc<str>,
     /// The digest of its key; rows of one (receiver, rule, key) leave in order.
     pub key: [u8; 16],
+    /// The message of which it is a later part, where it is one; the parts of a message that were
+    /// claimed together lie side by side, in order.
+    pub part_of: Option<NotificationId>,
     /// Why it is sent.
     pub reason: Reason,
     /// Which attempt this is, from 1.
@@ -56,6 +59,13 @@ pub struct Delivery {
     /// An earlier message that this one follows; receivers that know no threads and edits send it
     /// like any other.
     pub earlier: Option<Earlier>,
+}
+
+impl Delivery {
+    /// The message that it is, or of which it is a part.
+    pub fn message(&self) -> NotificationId {
+        self.part_of.unwrap_or(self.id)
+    }
 }
 
 /// A message that was delivered before, and what this one is to it.

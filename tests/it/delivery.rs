@@ -197,6 +197,16 @@ impl Scene {
         seq
     }
 
+    /// A message of so many parts.
+    fn push_parts(&self, key: u8, parts: usize) -> i64 {
+        let first = self.outbox.push("ops", key, self.clock.now());
+        for _ in 1..parts {
+            self.outbox.push_part("ops", key, Some(first), self.clock.now());
+        }
+        self.world.wakes.wake("ops");
+        first
+    }
+
     async fn pass(&self, time: Duration) {
         tokio::time::sleep(time).await;
     }
@@ -250,6 +260,93 @@ async fn messages_of_one_key_leave_in_order_and_one_at_a_time() {
     assert_eq!(scene.receiver.most_busy.load(Ordering::SeqCst), 1);
     // Nothing is added to the sends themselves, not even a tick of the timer.
     assert!(*scene.sent_at().last().unwrap() < 0.195, "{:?}", scene.sent_at().last());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_parts_of_a_message_go_in_one_go_whatever_else_waits() {
+    let answer = |_: &Delivery, _| Answer::After(Duration::from_millis(300), ok());
+    let scene = Scene::new(&PLAIN, answer);
+    scene.push(1);
+    scene.push_parts(2, 3);
+    scene.push_parts(3, 4);
+    scene.push(4);
+    scene.pass(MINUTE).await;
+    assert_eq!(scene.sent(), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(scene.receiver.most_busy.load(Ordering::SeqCst), 1, "a part goes alone");
+    scene.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_parts_of_a_message_keep_the_pace_and_their_place() {
+    for count in 1..=4 {
+        let pace = Some(Pace { count, per: Duration::from_secs(10) });
+        let scene = Scene::new(&Setting { pace, concurrency: 4 }, |_, _| Answer::Says(ok()));
+        scene.push(1);
+        scene.push_parts(2, 3);
+        scene.push_parts(3, 3);
+        scene.push(4);
+        scene.pass(MINUTE * 2).await;
+        assert_eq!(scene.sent(), (0..8).collect::<Vec<_>>(), "{count} in 10 s");
+        let sent_at = scene.sent_at();
+        for (first, next) in sent_at.iter().zip(&sent_at[count as usize..]) {
+            assert!(next - first >= 10.0, "{count} in 10 s: {sent_at:?}");
+        }
+        scene.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_interrupted_goes_on_before_anything_else() {
+    type Says = fn() -> Outcome;
+    let cases: [(Says, f64); 3] = [(|| slow_down(90), 90.0), (broken_for_now, 5.0), (gone, 60.0)];
+    for (says, after) in cases {
+        let scene = Scene::new(&PLAIN, move |_, number| {
+            Answer::Says(if number == 1 { says() } else { ok() })
+        });
+        scene.push_parts(2, 3);
+        scene.push(1);
+        scene.push_parts(3, 2);
+        scene.pass(MINUTE * 4).await;
+        assert_eq!(scene.sent(), [0, 1, 1, 2, 3, 4, 5], "{:?}", says());
+        let waited = scene.sent_at()[2];
+        assert!(waited >= after && waited < after * 1.5 + 1.0, "{waited} s: {:?}", says());
+        assert_eq!(scene.outbox.count(NotificationState::Delivered), 6);
+        scene.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_has_to_wait_for_long_lets_others_go_and_stays_in_order() {
+    let fails = |delivery: &Delivery, _| {
+        Answer::Says(if delivery.seq == 1 && delivery.attempt < 4 {
+            broken_for_now()
+        } else {
+            ok()
+        })
+    };
+    let scene = Scene::new(&PLAIN, fails);
+    scene.push_parts(2, 3);
+    scene.push(1);
+    scene.pass(MINUTE * 10).await;
+    assert_eq!(scene.sent(), [0, 1, 1, 1, 3, 1, 2]);
+    scene.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_between_parts_goes_on_with_the_next() {
+    let outbox = Outbox::default();
+    let slow = |_: &Delivery, _| Answer::After(Duration::from_secs(4), ok());
+    let scene = Scene::with_outbox(&PLAIN, &outbox, slow);
+    scene.push_parts(2, 3);
+    scene.push(1);
+    scene.pass(Duration::from_secs(6)).await;
+    assert_eq!(scene.sent(), [0, 1]);
+    let last = outbox.push("ops", 9, "2026-03-02T00:00:00Z".parse().unwrap());
+    scene.stop().await;
+    let scene = Scene::with_outbox(&PLAIN, &outbox, slow);
+    scene.pass(MINUTE).await;
+    assert_eq!(scene.sent(), [2, last, 3]);
+    scene.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -194,6 +194,7 @@ fn delivery(body: &str) -> Delivery {
         plain: false,
         created_at: now(),
         payload: Payload { format: PayloadFormat::Json, body: body.to_owned() },
+        part_of: None,
         earlier: None,
     }
 }

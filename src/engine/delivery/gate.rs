@@ -15,7 +15,7 @@ use crate::{
         pace::{Pace, PaceLog},
         retry::{JITTER_SHARE, RETRY_AFTER_CAP},
     },
-    ports::{ClosedLane, LaneRecord},
+    ports::{ClosedLane, LaneRecord, Unfinished},
 };
 
 /// How long a lane sleeps when nothing tells it otherwise.
@@ -93,6 +93,22 @@ impl Gate {
         self.record.folded_at
     }
 
+    /// The part that is to go before anything else.
+    pub(super) const fn unfinished(&self) -> Option<Unfinished> {
+        self.record.unfinished
+    }
+
+    /// Nothing else goes before that part, or anything may.
+    pub(super) fn go_on_with(&mut self, part: Option<Unfinished>) {
+        if self.record.unfinished != part {
+            self.record.unfinished = part;
+            self.dirty = true;
+        }
+        if let Some(part) = part {
+            self.look_sooner(part.at);
+        }
+    }
+
     /// Keeps the waits as long as they were meant where the clock was set back, even while the
     /// service was down: instants that were near must not become far.
     pub(super) fn follow_clock(&mut self, now: Timestamp) {
@@ -108,6 +124,9 @@ impl Gate {
         }
         if let Some(closed) = &mut self.record.closed {
             closed.next_probe_at = meant(closed.next_probe_at, PROBE_MAX);
+        }
+        if let Some(part) = &mut self.record.unfinished {
+            part.at = meant(part.at, hold_max);
         }
         if !back.is_zero() {
             self.gather_until = None;
@@ -150,7 +169,9 @@ impl Gate {
         let probe = closed.map_or(Timestamp::MIN, |closed| closed.next_probe_at);
         let hold = self.record.hold_until.unwrap_or(Timestamp::MIN);
         let gather = self.gather_until.unwrap_or(Timestamp::MIN);
-        let at = self.look_at.unwrap_or_else(|| slow_poll(now)).max(probe).max(hold).max(gather);
+        let look = self.look_at.unwrap_or_else(|| slow_poll(now));
+        let look = look.max(self.record.unfinished.map_or(gather, |part| part.at));
+        let at = look.max(probe).max(hold);
         if at > now {
             return Claimable::At(at);
         }
@@ -179,6 +200,21 @@ impl Gate {
         self.limit?;
         self.pace.reserve(u32::try_from(count).unwrap_or(u32::MAX));
         Some(self.record_at(now))
+    }
+
+    /// Sets one more send aside, where pace allows it.
+    pub(super) fn reserve_one(&mut self, now: Timestamp) -> bool {
+        let Some(limit) = self.limit else { return true };
+        let allowed = self.pace.allowance(limit, now) > 0;
+        if allowed {
+            self.pace.reserve(1);
+        }
+        allowed
+    }
+
+    /// When pace allows the next send.
+    pub(super) fn next_allowed(&mut self, now: Timestamp) -> Timestamp {
+        self.limit.map_or(now, |limit| self.pace.next_allowed(limit, now))
     }
 
     /// Frees reserved sends, which will not be made.

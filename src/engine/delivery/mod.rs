@@ -14,6 +14,7 @@
 mod gate;
 mod handover;
 mod outcome;
+mod parts;
 mod work;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -32,6 +33,7 @@ use crate::{
     },
 };
 use gate::{Claimable, Gate, PROBE_MIN};
+use parts::Parts;
 use work::Done;
 
 /// The most rows of one claim, and the most unsettled attempts of one lane beside those in flight.
@@ -96,6 +98,7 @@ pub struct Lane {
     /// Attempts whose result is being kept now.
     settling: usize,
     sending: usize,
+    parts: Parts,
     claiming: bool,
     /// The claim that was begun last went along with the settlement that was.
     claims_along: bool,
@@ -140,6 +143,7 @@ impl Lane {
             unsettled: Vec::new(),
             settling: 0,
             sending: 0,
+            parts: Parts::default(),
             claiming: false,
             claims_along: false,
             rung: false,
@@ -214,12 +218,15 @@ impl Lane {
     fn advance(&mut self) -> Duration {
         let now = self.world.clock.now();
         self.gate.follow_clock(now);
-        while self.may_send(now) {
+        while self.may_send(now) && self.parts_allow(now) {
             let Some(delivery) = self.ready.pop_front() else { break };
             self.start_send(delivery, now);
         }
         self.hand_over(now);
         let mut until = self.gate.wait_until(!self.ready.is_empty(), now);
+        if self.sending == 0 && !self.gate.is_shut(now) {
+            until = until.min(self.part_allowed(now));
+        }
         let gather = self.gathers();
         if gather.is_none() {
             // Both at once, so that they share a commit: the claim comes second, and finds those
@@ -232,7 +239,7 @@ impl Lane {
                     self.gate.look_now();
                 }
             }
-            if !self.claiming && self.ready.len() < self.settings.concurrency * 2 {
+            if !self.claiming && self.has_room() {
                 match self.claimable(now) {
                     Claimable::Now(limit) => {
                         self.start_claim(limit, now);
@@ -266,6 +273,15 @@ impl Lane {
             && !self.gate.is_shut(now)
     }
 
+    /// Whether more may be claimed beside what is in hand. A part that is next is claimed once it is
+    /// kept that it is.
+    fn has_room(&self) -> bool {
+        let kept = self.unsettled.is_empty() && self.settling == 0;
+        self.ready.len() < self.settings.concurrency * 2
+            && self.parts.unreserved == 0
+            && (kept || self.unfinished().is_none())
+    }
+
     /// How many rows may be claimed, or when that will be known better.
     fn claimable(&mut self, now: Timestamp) -> Claimable {
         let room = (self.settings.concurrency * 4).min(BATCH) - self.ready.len().min(BATCH);
@@ -278,17 +294,20 @@ impl Lane {
         self.wrote_at = Some(tokio::time::Instant::now());
         self.rung = false;
         let receiver = self.settings.receiver.clone();
-        let digests = self.digests.as_ref().filter(|_| self.gate.closed().is_none());
+        let unfinished = self.unfinished();
+        let folds = self.gate.closed().is_none() && unfinished.is_none();
+        let digests = self.digests.as_ref().filter(|_| folds);
         let fold = digests.map(|digests| digests.wish(&receiver, self.gate.folded_at(), now));
         let lane = self.gate.reserve(limit, now);
         let follow = self.notifier.follows();
         let fit_waits = self.gate.take_set_back();
-        let claim = Claim { receiver, limit, now, fit_waits, follow, lane };
+        let claim = Claim { receiver, limit, now, fit_waits, follow, unfinished, lane };
         self.work.push(work::claim(self.world.store.clone(), fold, claim).boxed());
     }
 
     fn start_send(&mut self, delivery: Delivery, now: Timestamp) {
         self.sending += 1;
+        self.begin_part(&delivery);
         let (notifier, clock) = (self.notifier.clone(), self.world.clock.clone());
         let limit = self.settings.send_timeout;
         self.work.push(work::send(notifier, clock, limit, delivery, now).boxed());
@@ -316,9 +335,9 @@ impl Lane {
 
     fn absorb(&mut self, done: Done) {
         match done {
-            Done::Claimed { wanted, fitted, folding, result } => {
+            Done::Claimed { wanted, fitted, went_on, folding, result } => {
                 self.absorb_folding(folding);
-                self.absorb_claim(wanted, fitted, result);
+                self.absorb_claim(wanted, (fitted, went_on), result);
             }
             Done::NextDue(result) => {
                 self.asking = false;
@@ -354,22 +373,29 @@ impl Lane {
     fn absorb_claim(
         &mut self,
         wanted: usize,
-        fitted: bool,
+        (fitted, went_on): (bool, bool),
         result: Result<Vec<Delivery>, StoreError>,
     ) {
         self.claiming = false;
         let got = result.as_ref().map_or(0, Vec::len);
         self.gate.release(wanted.saturating_sub(got));
+        self.parts.unreserved = got.saturating_sub(wanted);
         match result {
             Ok(deliveries) => {
+                if went_on {
+                    // It is in hand now, or was taken elsewhere.
+                    self.gate.go_on_with(None);
+                    self.gate.look_now();
+                    self.rung = true;
+                }
                 self.ready.extend(deliveries);
                 if got < wanted && !self.rung {
                     self.gate.look_no_more();
                     self.start_ask();
                 }
                 let now = self.world.clock.now();
-                if self.gate.is_shut(now) {
-                    // It was shut while they were being claimed.
+                if self.gate.is_shut(now) || self.unfinished().is_some() {
+                    // It was shut while they were being claimed, or another is to go before them.
                     self.hand_back(now);
                 }
                 self.store_works();

@@ -30,6 +30,7 @@ impl Lane {
         let record = OutcomeRecord::from(&outcome);
         self.observe(&delivery, &record, &next, ended_at, took);
         let becomes = self.follow(&delivery, &outcome, &next, ended_at);
+        self.part_ended(&delivery, becomes, ended_at);
         self.unsettled.push(Settlement {
             seq: delivery.seq,
             receiver: delivery.receiver,
@@ -123,7 +124,9 @@ impl Lane {
 
     /// Gives the rows that were claimed and not sent back to the store.
     pub(super) fn hand_back(&mut self, now: Timestamp) {
-        self.gate.release(self.ready.len());
+        self.keep_place(now);
+        let reserved = self.forget_unreserved();
+        self.gate.release(reserved);
         let returned = self.ready.drain(..).map(|delivery| Settlement {
             seq: delivery.seq,
             receiver: delivery.receiver,

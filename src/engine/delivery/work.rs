@@ -25,6 +25,7 @@ pub(super) enum Done {
     Claimed {
         wanted: usize,
         fitted: bool,
+        went_on: bool,
         folding: Folding,
         result: Result<Vec<Delivery>, StoreError>,
     },
@@ -49,7 +50,7 @@ pub(super) struct Attempt {
 
 /// Folds where that is wished, then claims.
 pub(super) async fn claim(store: Arc<dyn Store>, fold: Option<Fold>, claim: Claim) -> Done {
-    let (wanted, fitted) = (claim.limit, claim.fit_waits);
+    let (wanted, fitted, went_on) = (claim.limit, claim.fit_waits, claim.unfinished.is_some());
     let claimed = match fold {
         Some(fold) => store.fold_and_claim(fold, claim).await,
         None => store.claim(claim).await.map(|deliveries| (Folding::Calm, deliveries)),
@@ -58,7 +59,7 @@ pub(super) async fn claim(store: Arc<dyn Store>, fold: Option<Fold>, claim: Clai
         Ok((folding, deliveries)) => (folding, Ok(deliveries)),
         Err(error) => (Folding::Calm, Err(error)),
     };
-    Done::Claimed { wanted, fitted, folding, result }
+    Done::Claimed { wanted, fitted, went_on, folding, result }
 }
 
 /// Sends, for at most `limit`. What the receiver's adapter does wrong is an outcome too.

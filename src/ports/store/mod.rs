@@ -26,7 +26,7 @@ pub use batch::{
 };
 pub use outbox::{
     Claim, ClosedLane, Compose, Fold, Folding, HandOver, HandedOver, Kept, LaneRecord, Recompose,
-    Redirect, RetriedDead, RetryDead, SettleAs, Settlement,
+    Redirect, RetriedDead, RetryDead, SettleAs, Settlement, Unfinished,
 };
 pub use view::{
     AttemptView, EntryQuery, EntryView, List, NotificationQuery, NotificationView, OutboxCount,

@@ -88,7 +88,8 @@ pub struct HandedOver {
 pub struct Claim {
     /// Whose rows.
     pub receiver: Arc<str>,
-    /// The most that are wanted.
+    /// The most that are wanted. Only where the first that is due is a message of more parts come
+    /// more: those of that one.
     pub limit: usize,
     /// The present instant.
     pub now: Timestamp,
@@ -97,6 +98,8 @@ pub struct Claim {
     pub fit_waits: bool,
     /// Look for the message that each follows ([`Delivery::earlier`]).
     pub follow: bool,
+    /// Only this one, with the parts behind it.
+    pub unfinished: Option<Unfinished>,
     /// The lane's record as it is once these are claimed, pace included; the store fills in
     /// nothing.
     pub lane: Option<LaneRecord>,
@@ -145,6 +148,20 @@ pub struct LaneRecord {
     /// When waiting rows were last folded into a digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folded_at: Option<Timestamp>,
+    /// A message of which a part went and the next is to go before anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<Unfinished>,
+}
+
+/// Where a message that was split is to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfinished {
+    /// The message.
+    pub message: NotificationId,
+    /// The row of the part that is next.
+    pub seq: i64,
+    /// Not before this.
+    pub at: Timestamp,
 }
 
 /// Why and since when a lane is closed.

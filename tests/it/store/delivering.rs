@@ -8,8 +8,8 @@ use triggerbell::{
         outcome::{Class, Flag, Outcome, OutcomeRecord},
     },
     ports::{
-        Batch, Claim, HandOver, HandedOver, LaneRecord, NewNotification, RetriedDead, RetryDead,
-        SettleAs, Store, Told,
+        Batch, Claim, Delivery, HandOver, HandedOver, LaneRecord, NewNotification, RetriedDead,
+        RetryDead, SettleAs, Store, Told, Unfinished,
     },
 };
 
@@ -215,6 +215,7 @@ async fn a_lane_lasts_and_is_kept_with_the_claim_or_the_settlement() {
         now,
         fit_waits: false,
         follow: false,
+        unfinished: None,
         lane: Some(lane(1)),
     };
     home.claim(claim(at(0))).await.unwrap();
@@ -565,4 +566,46 @@ async fn a_message_that_was_split_is_handed_over_as_one() {
     }
     assert_eq!(home.next_due("dev").await.unwrap(), None);
     assert_eq!(home.next_due("ops").await.unwrap(), None);
+}
+
+/// A message in three parts.
+fn in_three(n: u32, key: &str) -> Vec<NewNotification> {
+    let first = about(n, "ops", key);
+    (0..3).map(|part| NewNotification { id: first.id.part(part), ..first.clone() }).collect()
+}
+
+#[tokio::test]
+async fn the_parts_of_a_message_are_claimed_together_and_no_claim_ends_among_them() {
+    let home = Home::new();
+    home.put(vec![about(1, "ops", "a")]).await;
+    home.put(in_three(2, "b")).await;
+    home.put(vec![about(3, "ops", "b"), about(4, "ops", "c")]).await;
+    let parts = (0..3).map(|part| id(2).part(part)).collect::<Vec<_>>();
+    let ids = |claimed: &[Delivery]| claimed.iter().map(|it| it.id).collect::<Vec<_>>();
+
+    let claimed = home.claim_for("ops", 3, at(9)).await;
+    assert_eq!(ids(&claimed), [id(1)], "the three do not fit");
+    let claimed = home.claim_for("ops", 2, at(9)).await;
+    assert_eq!(ids(&claimed), parts, "they come although they are more");
+    let part_of: Vec<_> = claimed.iter().map(|it| it.part_of).collect();
+    assert_eq!(part_of, [None, Some(id(2)), Some(id(2))]);
+    assert_eq!(home.claim_for("ops", 9, at(9)).await.len(), 1, "another key's");
+
+    // The first arrived, the second is to wait, the third was not sent.
+    home.settle_as(&claimed[0], SettleAs::Delivered, at(10)).await;
+    home.settle_as(&claimed[2], SettleAs::Returned, at(10)).await;
+    home.settle_as(&claimed[1], failed_until(at(20)), at(10)).await;
+    home.put(vec![about(5, "ops", "d")]).await;
+    let place = Unfinished { message: id(2), seq: claimed[1].seq, at: at(20) };
+    let go_on = |now| Claim { unfinished: Some(place), ..wish("ops", 1, now) };
+    assert!(home.claim(go_on(at(19))).await.unwrap().is_empty(), "not before its time");
+    let rest = home.claim(go_on(at(20))).await.unwrap();
+    assert_eq!(ids(&rest), parts[1..]);
+    assert_eq!(rest.iter().map(|it| it.attempt).collect::<Vec<_>>(), [2, 1]);
+    for part in &rest {
+        home.settle_as(part, SettleAs::Delivered, at(21)).await;
+    }
+    assert!(home.claim(go_on(at(22))).await.unwrap().is_empty(), "it has gone");
+    let others = home.claim_for("ops", 9, at(22)).await;
+    assert_eq!(numbers(&others), [3, 5]);
 }

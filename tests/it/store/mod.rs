@@ -191,7 +191,15 @@ fn settlement(delivery: &Delivery, becomes: SettleAs, now: Timestamp) -> Settlem
 }
 
 fn wish(receiver: &str, limit: usize, now: Timestamp) -> Claim {
-    Claim { receiver: receiver.into(), limit, now, fit_waits: false, follow: true, lane: None }
+    Claim {
+        receiver: receiver.into(),
+        limit,
+        now,
+        fit_waits: false,
+        follow: true,
+        unfinished: None,
+        lane: None,
+    }
 }
 
 fn failed_until(at: Timestamp) -> SettleAs {

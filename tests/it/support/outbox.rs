@@ -29,6 +29,8 @@ pub(crate) struct Row {
     pub(crate) seq: i64,
     pub(crate) receiver: Arc<str>,
     pub(crate) key: [u8; 16],
+    /// The first part of the message of which it is a later one.
+    pub(crate) part_of: Option<i64>,
     pub(crate) state: NotificationState,
     pub(crate) attempts: u32,
     pub(crate) failures: u32,
@@ -49,6 +51,10 @@ struct Inner {
     failing: bool,
 }
 
+fn id(seq: i64) -> NotificationId {
+    NotificationId([u8::try_from(seq % 256).unwrap(); 16])
+}
+
 fn broken() -> StoreError {
     StoreError { kind: StoreErrorKind::Full, message: "the disk is full".to_owned() }
 }
@@ -56,12 +62,24 @@ fn broken() -> StoreError {
 impl Outbox {
     /// Adds a waiting row; the number in its key tells keys apart.
     pub(crate) fn push(&self, receiver: &str, key: u8, at: Timestamp) -> i64 {
+        self.push_part(receiver, key, None, at)
+    }
+
+    /// Adds a waiting row that is a later part of the message that another begins.
+    pub(crate) fn push_part(
+        &self,
+        receiver: &str,
+        key: u8,
+        part_of: Option<i64>,
+        at: Timestamp,
+    ) -> i64 {
         let mut inner = self.0.lock().unwrap();
         let seq = i64::try_from(inner.rows.len()).unwrap();
         inner.rows.push(Row {
             seq,
             receiver: receiver.into(),
             key: [key; 16],
+            part_of,
             state: NotificationState::Pending,
             attempts: 0,
             failures: 0,
@@ -107,6 +125,17 @@ impl Inner {
         })
     }
 
+    /// A row and the later parts behind it.
+    fn with_parts(&self, head: &Row) -> Vec<Row> {
+        let message = head.part_of.unwrap_or(head.seq);
+        let behind = self.rows.iter().filter(|row| {
+            row.seq > head.seq
+                && row.part_of == Some(message)
+                && row.state == NotificationState::Pending
+        });
+        std::iter::once(head).chain(behind).cloned().collect()
+    }
+
     fn heads(&self, receiver: &str) -> Vec<Row> {
         let mut heads: Vec<_> = self
             .rows
@@ -140,16 +169,26 @@ impl Store for Outbox {
                 row.due_at = row.due_at.min(claim.now.checked_add(longest).unwrap());
             }
         }
-        let mut due = inner.heads(&claim.receiver);
-        due.retain(|row| row.due_at <= claim.now);
-        due.truncate(claim.limit);
-        let claimed = due.into_iter().map(|row| {
+        let mut heads = inner.heads(&claim.receiver);
+        heads.retain(|row| row.due_at <= claim.now);
+        if let Some(unfinished) = claim.unfinished {
+            heads.retain(|row| row.seq == unfinished.seq);
+        }
+        let (goes_on, mut due) = (claim.unfinished.is_some(), Vec::new());
+        for head in heads {
+            let message = inner.with_parts(&head);
+            if !due.is_empty() && due.len() + message.len() > claim.limit {
+                break;
+            }
+            due.extend(message);
+        }
+        let claimed = due.into_iter().enumerate().map(|(n, row)| {
             let row = &mut inner.rows[usize::try_from(row.seq).unwrap()];
             row.state = NotificationState::Sending;
             row.attempts += 1;
             Delivery {
                 seq: row.seq,
-                id: NotificationId([u8::try_from(row.seq % 256).unwrap(); 16]),
+                id: id(row.seq),
                 receiver: row.receiver.clone(),
                 key: row.key,
                 reason: Reason::Matched,
@@ -158,6 +197,8 @@ impl Store for Outbox {
                 plain: row.plain,
                 created_at: row.due_at,
                 payload: Payload { format: PayloadFormat::Json, body: "{}".to_owned() },
+                // One that comes by itself is a message of its own, but where it is asked for.
+                part_of: row.part_of.filter(|_| n > 0 || goes_on).map(id),
                 earlier: None,
             }
         });

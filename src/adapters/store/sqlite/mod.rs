@@ -21,6 +21,7 @@
 
 mod archive;
 mod checkpoint;
+mod claim;
 mod code;
 mod commit;
 mod cursors;
@@ -221,7 +222,7 @@ impl Store for SqliteStore {
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Delivery>, StoreError> {
-        self.writer.call(move |writing| outbox::claim(writing, &claim)).await
+        self.writer.call(move |writing| claim::claim(writing, &claim)).await
     }
 
     async fn fold_and_claim(
@@ -231,7 +232,7 @@ impl Store for SqliteStore {
     ) -> Result<(Folding, Vec<Delivery>), StoreError> {
         let both = move |writing: &mut Writing| match fold::fold(writing, &fold)? {
             Folding::Gather(until) => Ok((Folding::Gather(until), Vec::new())),
-            folding => Ok((folding, outbox::claim(writing, &claim)?)),
+            folding => Ok((folding, claim::claim(writing, &claim)?)),
         };
         self.writer.call(both).await
     }

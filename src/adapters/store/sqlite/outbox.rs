@@ -1,4 +1,5 @@
-//! The outbox: claims, settlements, retries by hand.
+//! The outbox: settlements, retries by hand, and what becomes of rows whose receiver is gone; claims
+//! are in `claim`.
 //!
 //! Rows of a (receiver, key) stand in [`mod@line`]: only the first is due, and a row that ends makes the
 //! next one due in the same transaction. A row that a person retries is due at once, beside whatever
@@ -14,17 +15,13 @@ use crate::{
         outcome::OutcomeRecord,
         retry::{SCHEDULE, longest_wait},
     },
-    ports::{
-        Claim, Delivery, LaneRecord, Payload, Redirect, RetriedDead, RetryDead, SettleAs,
-        Settlement,
-    },
+    ports::{LaneRecord, Redirect, RetriedDead, RetryDead, SettleAs, Settlement},
 };
 
 use super::{
     Writing,
-    code::{Code, Coded, Utf8, instant, instant_or_none, json_into, ms, ms_not_before},
-    error::{Failure, Outcome},
-    follow::{self, Follower},
+    code::{Coded, Utf8, instant_or_none, json_into, ms, ms_not_before},
+    error::Outcome,
     line,
     names::find_name,
     retell::Retelling,
@@ -32,20 +29,6 @@ use super::{
 
 /// Rows that become dead letters in one transaction.
 const ORPHAN_ROWS: i64 = 5_000;
-
-/// Rows that are due, from the index of those alone.
-pub(super) const DUE: &str =
-    "SELECT o.seq, o.attempts, o.failures, o.plain, o.created_at, m.id, m.key, m.reason,
-    m.format, m.payload, m.follows
-    FROM outbox o JOIN messages m ON m.seq = o.seq
-    WHERE o.receiver = ?1 AND o.state = 0 AND o.due_at IS NOT NULL AND o.due_at <= ?2
-    ORDER BY o.due_at, o.seq LIMIT ?3";
-
-/// Takes the same rows in hand.
-pub(super) const TAKE: &str = "UPDATE outbox SET state = 1, attempts = attempts + 1
-    WHERE seq IN (SELECT seq FROM outbox
-    WHERE receiver = ?1 AND state = 0 AND due_at IS NOT NULL AND due_at <= ?2
-    ORDER BY due_at, seq LIMIT ?3)";
 
 /// The first of the same index.
 pub(super) const NEXT_DUE: &str =
@@ -70,7 +53,7 @@ pub(super) fn release_claims(writing: &mut Writing, now: Timestamp) -> Outcome<u
 
 /// Shortens waits that are longer than any can have been meant: the clock was ahead when they were
 /// set. Of all receivers, or of one.
-fn fit_waits(conn: &Connection, receiver: Option<i64>, now: Timestamp) -> Outcome<()> {
+pub(super) fn fit_waits(conn: &Connection, receiver: Option<i64>, now: Timestamp) -> Outcome<()> {
     let longest = |failures| longest_wait(failures).as_millis();
     let steps = (1..=SCHEDULE.len() as u32).map(|k| format!("WHEN {k} THEN {} ", longest(k)));
     let steps: String = steps.collect();
@@ -86,55 +69,6 @@ fn fit_waits(conn: &Connection, receiver: Option<i64>, now: Timestamp) -> Outcom
     );
     conn.prepare_cached(&sql)?.execute(params![ms(now), receiver])?;
     Ok(())
-}
-
-pub(super) fn claim(writing: &mut Writing, claim: &Claim) -> Outcome<Vec<Delivery>> {
-    let Some(receiver) = find_name(&writing.conn, &claim.receiver)? else { return Ok(Vec::new()) };
-    if claim.fit_waits {
-        fit_waits(&writing.conn, Some(receiver), claim.now)?;
-    }
-    let deliveries = due(&writing.conn, receiver, claim)?;
-    if deliveries.is_empty() {
-        return Ok(deliveries);
-    }
-    let taken = writing.conn.prepare_cached(TAKE)?.execute(params![
-        receiver,
-        ms(claim.now),
-        claim.limit as i64
-    ])?;
-    if taken != deliveries.len() {
-        return Err(Failure::Bug(format!("read {} rows and took {taken}", deliveries.len())));
-    }
-    put_lane(writing, claim.lane.as_ref())?;
-    Ok(deliveries)
-}
-
-fn due(conn: &Connection, receiver: i64, claim: &Claim) -> Outcome<Vec<Delivery>> {
-    let mut find = conn.prepare_cached(DUE)?;
-    let mut rows = find.query(params![receiver, ms(claim.now), claim.limit as i64])?;
-    let mut deliveries = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (seq, key, reason) = (row.get(0)?, row.get(6)?, row.get::<_, Code<_>>(7)?.0);
-        let first: Option<[u8; 16]> = row.get(10)?;
-        let earlier = match first.filter(|_| claim.follow) {
-            Some(first) => follow::earlier(conn, &Follower { seq, receiver, key, reason, first })?,
-            None => None,
-        };
-        deliveries.push(Delivery {
-            seq,
-            attempt: row.get::<_, u32>(1)? + 1,
-            failures: row.get(2)?,
-            plain: row.get(3)?,
-            created_at: instant(row.get(4)?)?,
-            id: NotificationId(row.get(5)?),
-            receiver: claim.receiver.clone(),
-            key,
-            reason,
-            payload: Payload { format: row.get::<_, Code<_>>(8)?.0, body: row.get(9)? },
-            earlier,
-        });
-    }
-    Ok(deliveries)
 }
 
 pub(super) fn next_due(conn: &Connection, receiver: &str) -> Outcome<Option<Timestamp>> {
@@ -246,7 +180,7 @@ fn put_attempt(writing: &mut Writing, settlement: &Settlement) -> Outcome<()> {
     Ok(())
 }
 
-fn put_lane(writing: &mut Writing, lane: Option<&LaneRecord>) -> Outcome<()> {
+pub(super) fn put_lane(writing: &mut Writing, lane: Option<&LaneRecord>) -> Outcome<()> {
     let Some(lane) = lane else { return Ok(()) };
     let Writing { conn, buffer, .. } = writing;
     conn.prepare_cached(

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{cursors, follow, hand_over, line, open, outbox, query, retell};
+use super::{claim, cursors, follow, hand_over, line, open, outbox, query, retell};
 
 fn plan(conn: &Connection, sql: &str) -> String {
     let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -39,13 +39,14 @@ fn deliveries_read_the_partial_indexes_alone() {
         let due = "COVERING INDEX outbox_due (receiver=? AND due_at>?)";
         assert_plan(conn, outbox::NEXT_DUE, &[due]);
         let due = "SEARCH o USING INDEX outbox_due (receiver=? AND due_at>? AND due_at<?)";
-        assert_plan(conn, outbox::DUE, &[due, "SEARCH m USING INTEGER PRIMARY KEY"]);
+        assert_plan(conn, claim::DUE, &[due, "SEARCH m USING INTEGER PRIMARY KEY"]);
         let by_seq = "SEARCH outbox USING INTEGER PRIMARY KEY (rowid=?)";
         assert_plan(conn, line::LAST, &["PRIMARY KEY (receiver=? AND key=?)"]);
         assert_plan(conn, line::ADVANCE, &[by_seq]);
         let due =
             "SEARCH outbox USING COVERING INDEX outbox_due (receiver=? AND due_at>? AND due_at<?)";
-        assert_plan(conn, outbox::TAKE, &[by_seq, due]);
+        assert_plan(conn, claim::TAKE, &[by_seq, due]);
+        assert_plan(conn, claim::ONE, &["SEARCH o USING INTEGER PRIMARY KEY (rowid=?)"]);
         let waiting = "o USING INDEX outbox_live (receiver=?)";
         assert_plan(conn, hand_over::WAITING, &[waiting]);
         assert_plan(conn, retell::KEPT, &["SEARCH o USING INTEGER PRIMARY KEY (rowid=?)"]);

@@ -19,9 +19,6 @@ use super::{
     line, query,
 };
 
-/// The most messages that one is split into.
-const PARTS: u32 = 4;
-
 /// What a row's text is made of, and whom it was meant for first.
 pub(super) const KEPT: &str = "SELECT m.id, m.reason, m.severity, m.entries, m.count, m.told,
     o.created_at, (SELECT name FROM names WHERE id = o.rule),
@@ -48,7 +45,7 @@ impl<'a> Retelling<'a> {
             fold(conn, seq, first, self.now)?;
             return Ok(false);
         }
-        self.firsts.extend((1..PARTS).map(|part| (kept.id.part(part), seq)));
+        self.firsts.extend((1..NotificationId::MOST_PARTS).map(|part| (kept.id.part(part), seq)));
         let payload = (self.compose)(&kept);
         let sql = "UPDATE messages SET format = ?2, payload = ?3 WHERE seq = ?1";
         let body = Utf8(payload.body.as_bytes());
