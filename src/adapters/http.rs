@@ -14,6 +14,8 @@ use rustls::{
     pki_types::pem::PemObject,
 };
 
+use super::trust::Trust;
+
 /// How long a connection is silent before it is asked whether anybody is still there, and how long
 /// an answer to that may take.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
@@ -98,6 +100,7 @@ pub fn client_with(
 fn tls(settings: &ClientSettings) -> Result<ClientConfig, ClientError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut own = Vec::new();
     if let Some(path) = &settings.ca_file {
         let fail = |problem: String| ClientError(format!("{}: {problem}", path.display()));
         let certificates = CertificateDer::pem_file_iter(path)
@@ -106,16 +109,19 @@ fn tls(settings: &ClientSettings) -> Result<ClientConfig, ClientError> {
         if certificates.is_empty() {
             return Err(fail("holds no certificate".to_owned()));
         }
+        own.clone_from(&certificates);
         let (_, ignored) = roots.add_parsable_certificates(certificates);
         if ignored > 0 {
             return Err(fail(format!("{ignored} of its certificates can't be understood")));
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let trust = Trust::new(roots, own, provider.clone()).map_err(ClientError)?;
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| ClientError(error.to_string()))?
-        .with_root_certificates(roots)
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(trust))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
@@ -197,6 +203,9 @@ fn remedy(problem: &CertificateError) -> Option<&'static str> {
         }
         CertificateError::UnknownIssuer => {
             "nobody known has signed the certificate: name its authority's file as `ca_file`"
+        }
+        problem if super::trust::is_an_authority(problem) => {
+            "the certificate signed itself, as an authority's: name exactly that one as `ca_file`"
         }
         _ => return None,
     })

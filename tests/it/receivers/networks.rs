@@ -128,6 +128,52 @@ async fn each_fault_of_a_certificate_is_told_with_its_remedy_and_nothing_is_sent
     }
 }
 
+/// As `openssl req -x509` makes it: a server's certificate that says that it is an authority's.
+fn self_made(
+    name: &str,
+    change: impl FnOnce(&mut CertificateParams),
+) -> (tempfile::NamedTempFile, TlsAcceptor) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    change(&mut params);
+    let certificate = params.self_signed(&key).unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(certificate.pem().as_bytes()).unwrap();
+    (file, acceptor(certificate.der().clone(), &key, &[]))
+}
+
+#[tokio::test]
+async fn an_authoritys_certificate_of_its_own_making_is_trusted_where_exactly_it_is_named() {
+    let host = "127.0.0.1";
+    let sound = self_made(host, |_| {});
+    let same_name = self_made(host, |_| {});
+    let expired = self_made(host, |params| params.not_after = date_time_ymd(2020, 1, 1));
+    let early = self_made(host, |params| params.not_before = date_time_ymd(2999, 1, 1));
+    let other = self_made("elsewhere.example.com", |_| {});
+    for (what, shown, named, says) in [
+        ("the one", &sound, Some(&sound), None),
+        ("without ca_file", &sound, None, Some("name exactly that one as `ca_file`")),
+        ("another of that name", &sound, Some(&same_name), Some("exactly that one as `ca_file`")),
+        ("expired", &expired, Some(&expired), Some("the certificate has expired")),
+        ("not valid yet", &early, Some(&early), Some("is not valid yet")),
+        ("of another name", &other, Some(&other), Some("the certificate is for another name")),
+    ] {
+        let mut settings = patient();
+        settings.client.ca_file = named.map(|(file, _)| file.path().to_owned());
+        let fake = Fake::tls(answer(200, &[], ""), shown.1.clone()).await;
+        let outcome = send(&open(&webhook(&fake.base()), &settings)).await;
+        match says {
+            None => assert_outcome(&outcome, Class::Delivered, &[], what),
+            Some(says) => {
+                assert_outcome(&outcome, retry(), &[], what);
+                assert!(outcome.detail.contains(says), "{what}: {}", outcome.detail);
+            }
+        }
+        assert_eq!(fake.seen().len(), usize::from(says.is_none()), "{what}");
+    }
+}
+
 /// The other HTTP of triggerbell's, that of sources, tells the same.
 #[tokio::test]
 async fn a_source_s_certificate_is_judged_in_the_same_way() {
