@@ -213,9 +213,13 @@ fn remedy(problem: &CertificateError) -> Option<&'static str> {
 
 /// What to do where a proxy was reached and led no further. Its errors have no type of their own.
 fn remedy_of_tunnel(text: &str) -> Option<&'static str> {
-    if text.contains("proxy authorization required") {
+    let socks = text.split_once("SOCKS error: ").map(|(_, socks)| socks);
+    let wants_user = ["user/pass", "authentication", "credentials"];
+    if text.contains("proxy authorization required")
+        || socks.is_some_and(|socks| wants_user.iter().any(|word| socks.contains(word)))
+    {
         Some("the proxy wants a user and a password: write them into the URL of `proxy`")
-    } else if text.contains("tunnel error: unsuccessful") {
+    } else if text.contains("tunnel error: unsuccessful") || socks.is_some() {
         Some("the proxy does not let this through: ask its owner, or use `no_proxy`")
     } else {
         None

@@ -8,6 +8,7 @@ mod fake;
 mod networks;
 mod secrets;
 mod slack_api;
+mod socks;
 mod webhook;
 mod wecom_app;
 
