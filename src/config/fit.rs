@@ -3,12 +3,17 @@
 //!
 //! Deliberately absent: what rules say by themselves (`lint`), and deciding it (`domain`).
 
-use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, path::Path, sync::Arc, time::Duration};
 
-use super::{Config, Receiver, Source, lint::Written, read_text, source::SourceSettings};
+use super::{
+    Config, Receiver, Source, lint::Written, read_text, source::SourceSettings, unreadable,
+};
 use crate::{
-    adapters::templates::{DEFAULT, Read, ReceiverType},
-    document::{Code, Problem, Report, Span},
+    adapters::{
+        source::{FileInput, FileSettings},
+        templates::{DEFAULT, Read, ReceiverType},
+    },
+    document::{Code, File, Problem, Report, Span},
     domain::{
         clause::{Clause, Test},
         field::Field,
@@ -28,6 +33,24 @@ pub(super) fn mutes(rules: &[Rule], written: &Written, report: &Report) {
             report.add(problem.help("to have it decided and not sent write `mode: shadow`"));
         }
     }
+}
+
+/// Warns of a source's file that can't be read now; it may be there later.
+pub(super) fn file(config: &Config, source: &str, within: &Arc<File>, at: Span, report: &Report) {
+    let found = config.sources.iter().find(|known| &*known.name == source);
+    let Some(SourceSettings::File(FileSettings { input: FileInput::Path(path) })) =
+        found.map(|source| &source.settings)
+    else {
+        return;
+    };
+    let problem = match std::fs::metadata(path) {
+        Ok(meta) if !meta.is_dir() => return,
+        Ok(_) => unreadable(path, &io::ErrorKind::IsADirectory.into(), None),
+        Err(error) => unreadable(path, &error, None),
+    };
+    let message = format!("{}; `{source}` reads nothing until it can be read", problem.message);
+    let help = "relative paths are relative to the folder of the file that holds them";
+    report.add(Problem::new(Code::NoFile, message).at(within, at).help(help));
 }
 
 /// Warns of rules that wait for an absence that is shorter than the time between two readings.

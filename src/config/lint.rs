@@ -200,6 +200,11 @@ pub(super) fn configuration(
         report.add(problem.help("name it in the `mute: {during: […]}` of a rule, or take it out"));
     }
     fit::absences(config, rules, written, report);
+    for entry in under(root, "sources") {
+        let Some(file) = child(&entry.value, "file") else { continue };
+        let place = child(file, "path").unwrap_or(file).span;
+        fit::file(config, &entry.key.text, &document.file, place, report);
+    }
     fit::templates(config, rules, written, report);
     let mut used: BTreeSet<&str> =
         rules.iter().flat_map(|rule| &rule.send_to).map(|it| &**it).collect();

@@ -436,6 +436,10 @@ rule decided and not sent write `mode: shadow`."
 "The rule tells when nothing was seen for so long, and a source that it may match is read less often than that.
 What is pushed meanwhile is seen too late. Make `absent_for` several times as long as the interval;
 `triggerbell plan` shows the intervals."
+
+    NoFile "W019" "a file that is not there"
+"The file of a `file` source does not exist, is a folder, or can't be read. A service waits for it; `fetch`
+ends with 78. A relative path is relative to the folder of the configuration."
 }
 
 #[cfg(test)]

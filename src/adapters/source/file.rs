@@ -150,7 +150,11 @@ impl FileSource {
 
     fn unreadable(&self, error: &io::Error) -> SourceError {
         let kind = match error.kind() {
-            io::ErrorKind::FileTooLarge | io::ErrorKind::IsADirectory => Kind::Configuration,
+            io::ErrorKind::FileTooLarge
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::PermissionDenied => Kind::Configuration,
             _ => Kind::Unavailable,
         };
         source_error(kind, format!("{} can't be read: {error}", self.shown()))

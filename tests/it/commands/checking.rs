@@ -259,3 +259,35 @@ async fn names_of_sources_regions_and_repositories_that_can_not_be_are_refused()
     write(folder.path(), "alone.yaml", alone);
     assert_eq!(command(folder.path(), &["check", "alone.yaml"]).await.code, 0);
 }
+
+#[tokio::test]
+async fn the_file_of_a_source_that_is_not_there_is_told_by_check_and_is_a_broken_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |file: &str| {
+        let text = format!(
+            "sources:\n  shop:\n    file: {file}\nreceivers:\n  ops:\n    webhook:\n      url: \
+             https://hooks.example.com/x\nrules: [rules.yaml]\n"
+        );
+        write(folder.path(), "triggerbell.yaml", &text);
+    };
+    let rules = "rules:\n  - name: one\n    match: {}\n    send_to: [ops]\n";
+    write(folder.path(), "rules.yaml", rules);
+    for (file, said) in [("nofile", "nofile` does not exist"), ("{path: .}", "` is a folder")] {
+        with(file);
+        let ended = command(folder.path(), &["check"]).await;
+        assert_eq!(ended.code, 0, "{ended:?}");
+        assert!(ended.all().contains("warning[W019]"), "{ended:?}");
+        assert!(ended.all().contains(said), "{ended:?}");
+        assert!(ended.all().contains("triggerbell.yaml:3:"), "{ended:?}");
+        assert_eq!(command(folder.path(), &["check", "--deny-warnings"]).await.code, 1);
+        let ended = command(folder.path(), &["fetch"]).await;
+        assert_eq!(ended.code, 78, "{ended:?}");
+        assert!(ended.err.contains("can't be read"), "{ended:?}");
+    }
+    with("-");
+    assert!(!command(folder.path(), &["check"]).await.all().contains("W019"));
+    with("there.jsonl");
+    write(folder.path(), "there.jsonl", "");
+    assert!(!command(folder.path(), &["check"]).await.all().contains("W019"));
+    assert_eq!(command(folder.path(), &["fetch"]).await.code, 0);
+}

@@ -225,7 +225,7 @@ async fn a_file_is_read_again_when_it_changes() {
     let path = folder.path().join("log.jsonl");
     let source = source(&path);
     let missing = source.page(PageRequest { repo: "*", offset: 0, limit: 10 }).await.unwrap_err();
-    assert_eq!(missing.kind, SourceErrorKind::Unavailable);
+    assert_eq!(missing.kind, SourceErrorKind::Configuration);
     assert!(missing.message.contains("log.jsonl can't be read"), "{}", missing.message);
 
     fs::write(&path, line("shop/api", "old", 1)).unwrap();
