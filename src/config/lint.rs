@@ -15,7 +15,9 @@ use super::{Config, fit, read_text};
 use crate::{
     document::{Code, Document, Entry, Kind, Map, Node, Place, Problem, Report, nearest},
     domain::{
+        clause::{Clause, FieldTest, Test},
         expression::Pattern,
+        field::Field,
         lint::{self, Finding, Witness},
         rule::Rule,
     },
@@ -23,6 +25,9 @@ use crate::{
 
 /// The most stops that are named as those that take everything.
 const MAX_NAMED: usize = 4;
+
+/// The most clauses that are named as those that contradict each other.
+const MAX_ASKED: usize = 6;
 
 /// What the reading of rules leaves for this.
 #[derive(Debug, Default)]
@@ -60,7 +65,9 @@ pub(super) fn rules(rules: &[Rule], written: &Written, report: &Report) {
         let rule = &rules[finding.rule()];
         let Some(place) = written.names.get(&rule.name) else { continue };
         // That a tag can't be is the reason, and was said where it stands.
-        let excused = no_tags && matches!(finding, Finding::Contradiction { .. });
+        let excused =
+            matches!(finding, Finding::Contradiction { field: None | Some(Field::Tag), .. })
+                && asks_for_one_of(&rule.matches, &no_tags);
         if !excused {
             report.add(told(&finding, rules, place, written));
         }
@@ -88,7 +95,11 @@ fn told(finding: &Finding, rules: &[Rule], place: &Place, written: &Written) -> 
                 None => format!("`{name}` matches nothing: its clauses contradict each other"),
             };
             let help = "clauses beside one another must all hold; `any` asks for one of several";
-            problem(Code::Contradiction, message).help(help)
+            let problem = problem(Code::Contradiction, message).help(help);
+            match asked(&rules[finding.rule()].matches, *field) {
+                Some(asked) => problem.note(asked),
+                None => problem,
+            }
         }
         Finding::NeverReached { stops, witness, .. } => {
             let message = format!("no entry reaches `{name}`");
@@ -117,6 +128,17 @@ fn told(finding: &Finding, rules: &[Rule], place: &Place, written: &Written) -> 
     }
 }
 
+/// The clauses of which some contradict each other, where there are two to name.
+fn asked(clause: &Clause, of: Option<Field>) -> Option<String> {
+    let asked = clause.asked(of);
+    let named = asked.iter().take(MAX_ASKED).map(|(path, wanted)| format!("{path} wants {wanted}"));
+    let mut named: Vec<String> = named.collect();
+    if asked.len() > MAX_ASKED {
+        named.push(format!("{} more", asked.len() - MAX_ASKED));
+    }
+    (asked.len() > 1).then(|| named.join(", "))
+}
+
 fn with_example(problem: Problem, what: &str, witness: Option<&Witness>) -> Problem {
     match witness {
         Some(witness) => problem.note(example(what, witness)),
@@ -125,7 +147,7 @@ fn with_example(problem: Problem, what: &str, witness: Option<&Witness>) -> Prob
 }
 
 fn example(what: &str, witness: &Witness) -> String {
-    let value = |(field, value): &(crate::domain::field::Field, Option<String>)| match value {
+    let value = |(field, value): &(Field, Option<String>)| match value {
         Some(value) => format!("{field} `{value}`"),
         None => format!("no {field}"),
     };
@@ -136,11 +158,25 @@ fn example(what: &str, witness: &Witness) -> String {
     }
 }
 
+/// Whether a clause compares a tag with one of these regular expressions.
+fn asks_for_one_of(clause: &Clause, patterns: &BTreeSet<&str>) -> bool {
+    match clause {
+        Clause::All(parts) | Clause::Any(parts) => {
+            parts.iter().any(|part| asks_for_one_of(part, patterns))
+        }
+        Clause::Not(clause) => asks_for_one_of(clause, patterns),
+        Clause::Test(FieldTest { field: Field::Tag, test: Test::Regex(own), .. }) => {
+            own.iter().any(|pattern| patterns.contains(pattern.text()))
+        }
+        Clause::Test(_) | Clause::Cel(_) => false,
+    }
+}
+
 /// Warns of regular expressions that no tag can match, and of those meant to be found anywhere; says
-/// whether there was one of the first.
-fn tags(written: &Written, report: &Report) -> bool {
+/// which are of the first.
+fn tags<'w>(written: &'w Written, report: &Report) -> BTreeSet<&'w str> {
     let mut known: HashMap<&str, (bool, Option<String>)> = HashMap::new();
-    let mut none = false;
+    let mut none = BTreeSet::new();
     for (pattern, place) in &written.tags {
         let text = pattern.text();
         let (impossible, missed) = known.entry(text).or_insert_with(|| {
@@ -149,7 +185,7 @@ fn tags(written: &Written, report: &Report) -> bool {
             (impossible, half.then(|| lint::found_within(pattern)).flatten())
         });
         if *impossible {
-            none = true;
+            none.insert(text);
             let message = format!("`{text}` matches nothing that can be a tag");
             let help = "a tag is at most 128 letters, digits, `_`, `.` and `-`, and begins with none of \
                         the last two";

@@ -111,15 +111,20 @@ impl FieldTest {
         holds.into()
     }
 
+    /// What it asks, as it is written; `negated` where it stands under an odd number of `not`s.
+    fn wanted(&self, negated: bool) -> String {
+        match &self.said {
+            Some(said) => wording::said(&said.text, said.opposite != negated),
+            None => wording::wanted(self.field, &self.test, negated),
+        }
+    }
+
     /// The test beside what it met; `negated` where it stands under an odd number of `not`s.
     fn report(&self, negated: bool, entry: &Entry, now: Timestamp) -> ClauseReport {
         let truth = self.evaluate(entry, now);
         ClauseReport {
             path: self.path.to_string(),
-            wanted: match &self.said {
-                Some(said) => wording::said(&said.text, said.opposite != negated),
-                None => wording::wanted(self.field, &self.test, negated),
-            },
+            wanted: self.wanted(negated),
             seen: entry.text(self.field).map(|text| wording::shortened(&text)),
             truth: if negated { truth.negate() } else { truth },
         }
@@ -221,6 +226,31 @@ impl Clause {
         let mut reports = Vec::new();
         self.collect_reports(false, entry, now, &mut reports);
         reports
+    }
+
+    /// What is asked of a field, or of any, in the order written: where it stands, and its words.
+    pub fn asked(&self, of: Option<Field>) -> Vec<(&str, String)> {
+        let mut asked = Vec::new();
+        self.collect_asked(false, of, &mut asked);
+        asked
+    }
+
+    fn collect_asked<'c>(
+        &'c self,
+        negated: bool,
+        of: Option<Field>,
+        asked: &mut Vec<(&'c str, String)>,
+    ) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => {
+                parts.iter().for_each(|part| part.collect_asked(negated, of, asked));
+            }
+            Self::Not(clause) => clause.collect_asked(!negated, of, asked),
+            Self::Test(test) if of.is_none_or(|field| field == test.field) => {
+                asked.push((&test.path, test.wanted(negated)));
+            }
+            Self::Test(_) | Self::Cel(_) => {}
+        }
     }
 
     fn collect_reports(

@@ -9,7 +9,11 @@ mod schema;
 mod sound;
 mod world;
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use triggerbell::document::{Code, Problems, json, sarif, text};
 
@@ -148,4 +152,14 @@ fn sarif_names_every_code_and_every_place() {
     assert_eq!(place["region"]["startLine"], 5);
     let other = &result["relatedLocations"][0]["physicalLocation"];
     assert!(other["artifactLocation"]["uri"].as_str().unwrap().ends_with("rules/a.yaml"));
+}
+
+#[test]
+fn sarif_shows_the_entry_that_a_warning_is_about() {
+    let doubts = doubts_about(&Path::new(DOUBTFUL).join("never-reached.yaml"));
+    let sarif: serde_json::Value = serde_json::from_str(&sarif(&doubts)).unwrap();
+    let text = sarif["runs"][0]["results"][0]["message"]["text"].as_str().unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[1].starts_with("an entry that it would match: "), "{text}");
+    assert!(lines[2].starts_with("help: "), "{text}");
 }

@@ -35,8 +35,11 @@ fn rule(code: Code) -> Value {
 
 fn result(problem: &Problem) -> Value {
     let mut text = problem.message.clone();
+    for note in &problem.notes {
+        text = format!("{text}\n{note}");
+    }
     if let Some(help) = &problem.help {
-        text = format!("{text}. {help}");
+        text = format!("{text}\nhelp: {help}");
     }
     let related: Vec<Value> = problem
         .related
