@@ -57,7 +57,7 @@ use crate::{
         cel::Compiler,
         clause::Clause,
         expression::Expressions,
-        rule::{Rule, RuleSet},
+        rule::{Rule, RuleSet, Sources},
     },
 };
 use interval::Intervals;
@@ -348,7 +348,10 @@ fn load_text(
     let problems = report.into_problems();
     match config {
         Some((config, rules, _)) if !failed => {
-            let rules = RuleSet::new(rules).over(source::for_deciding(&outlines(&config.sources)));
+            let read = config.sources.iter().filter(|source| source.is_read());
+            let read = read.map(|source| source.name.clone()).collect();
+            let sources = Sources { read, ..source::for_deciding(&outlines(&config.sources)) };
+            let rules = RuleSet::new(rules).over(sources);
             let config = Config { rules, ..config };
             Ok(Loaded { config, warnings: problems })
         }

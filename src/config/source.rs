@@ -74,6 +74,11 @@ pub(super) struct Outline {
 }
 
 impl Source {
+    /// Whether it is read, rather than pushed to.
+    pub(super) const fn is_read(&self) -> bool {
+        !matches!(self.settings, SourceSettings::Push(_))
+    }
+
     /// What deciding is to know of it.
     pub(super) fn outline(&self) -> Outline {
         let Self { name, overlap, zone, catch_up, .. } = self.clone();
@@ -275,7 +280,8 @@ fn catch_up(value: Value<'_>) -> Option<CatchUp> {
 pub(super) fn for_deciding(sources: &[Outline]) -> Sources {
     let late = sources.iter().filter_map(|source| Some((source.name.clone(), source.catch_up?)));
     let overlap = sources.iter().map(|source| source.overlap).max();
-    Sources { catch_up: late.collect(), overlap: overlap.unwrap_or_default() }
+    let overlap = overlap.unwrap_or_default();
+    Sources { catch_up: late.collect(), overlap, ..Sources::default() }
 }
 
 fn settings(kind: &str, value: Value<'_>, folder: &Path) -> Option<SourceSettings> {

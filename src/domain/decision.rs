@@ -42,6 +42,7 @@ mod absence;
 mod alert;
 mod bundle;
 mod key;
+mod over;
 mod reconcile;
 mod silences;
 mod state;

@@ -59,14 +59,31 @@ pub(super) struct Listed {
     pub(super) subject: Subject,
     pub(super) entry: EntryId,
     pub(super) reason: Reason,
+    /// How many alerts it stands for: those that it took the place of, and those it sums up.
+    #[serde(default = "one")]
+    pub(super) alerts: u64,
     #[serde(with = "key")]
     pub(super) key: Key,
     /// Who is to get it where it is not everybody, and what told them of the incident.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) to: Vec<ToldTo>,
+    /// Of one that tells of no end, who was to hear of an end that it took the place of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) owed: Vec<ToldTo>,
     /// Its incident: since, last, failures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) incident: Option<(At, At, u64)>,
+}
+
+const fn one() -> u64 {
+    1
+}
+
+impl Listed {
+    /// Whether it tells that something is over.
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.reason, Reason::Recovered | Reason::Returned)
+    }
 }
 
 /// Alerts that wait to become one message for each of some receivers.
@@ -81,15 +98,26 @@ pub(super) struct Bundle {
     pub(super) key: Key,
     pub(super) opened_by: EntryId,
     pub(super) opened_at: At,
+    /// Where time opened it and no entry, that instant; else 0. Its message's id goes back to it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) opened_again: i64,
     pub(super) due: Option<At>,
     pub(super) receivers: Vec<Arc<str>>,
     /// The first alerts; of one subject the newest, where the kind nets.
     pub(super) listed: Vec<Listed>,
+    /// Whether each alert is listed by itself, though others of its subject are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) apart: bool,
     /// Alerts in all.
     pub(super) count: u64,
     /// Of a silence, its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) silence: Option<Subject>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(value: &i64) -> bool {
+    *value == 0
 }
 
 impl Record for Bundle {
@@ -102,14 +130,33 @@ impl Record for Bundle {
 
 impl Bundle {
     /// Takes an alert in. `max` is how many are listed.
-    pub(super) fn joins(&mut self, alert: Listed, max: usize) {
-        self.count += 1;
-        let nets = self.kind != Kind::Group;
+    pub(super) fn joins(&mut self, mut alert: Listed, max: usize) {
+        self.count += alert.alerts;
+        let nets = self.kind != Kind::Group && !self.apart;
         let known = self.listed.iter().position(|known| known.subject == alert.subject);
         match known.filter(|_| nets) {
-            Some(known) => self.listed[known] = alert,
+            Some(known) => {
+                let before = &mut self.listed[known];
+                if alert.to.is_empty() {
+                    // Who was told of the first failure hears of the last end.
+                    let owed = if before.is_over() { &mut before.to } else { &mut before.owed };
+                    let owed = std::mem::take(owed);
+                    *if alert.is_over() { &mut alert.to } else { &mut alert.owed } = owed;
+                }
+                alert.alerts += before.alerts;
+                *before = alert;
+            }
             None if self.listed.len() < max => self.listed.push(alert),
             None => {}
+        }
+    }
+
+    /// Makes sure that these are among those that its message goes to.
+    pub(super) fn is_also_for(&mut self, receivers: &[Arc<str>]) {
+        for receiver in receivers {
+            if !self.receivers.contains(receiver) {
+                self.receivers.push(receiver.clone());
+            }
         }
     }
 
@@ -119,9 +166,19 @@ impl Bundle {
         self.listed.retain(|known| known.subject != subject);
     }
 
+    /// How many alerts it counts and does not list.
+    pub(super) fn unlisted(&self) -> u64 {
+        self.count.saturating_sub(self.listed.iter().map(|listed| listed.alerts).sum())
+    }
+
     /// The entries that its message lists.
     pub(super) fn entries(&self) -> Vec<EntryId> {
         self.listed.iter().map(|listed| listed.entry).collect()
+    }
+
+    /// Whether it is the one that a place is in, rather than a later one of its kind.
+    pub(super) fn is(&self, place: &Waits) -> bool {
+        self.opened_by == place.opened_by && self.opened_again == place.opened_again
     }
 
     /// A place in it.
@@ -129,6 +186,7 @@ impl Bundle {
         Waits {
             bundle,
             opened_by: self.opened_by,
+            opened_again: self.opened_again,
             kind: self.kind,
             reason: self.reason,
             receivers: self.receivers.clone(),

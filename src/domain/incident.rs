@@ -52,6 +52,9 @@ pub(super) enum Told {
 pub(super) struct Waits {
     pub(super) bundle: Subject,
     pub(super) opened_by: EntryId,
+    /// Of a bundle that time opened, when: the same entry may be told of in more than one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) opened_again: i64,
     /// What the bundle waits for, and its message's reason.
     pub(super) kind: Kind,
     pub(super) reason: Reason,
@@ -87,6 +90,9 @@ pub(super) struct Incident {
     /// What held it, while nobody knows of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) held: Option<HeldBy>,
+    /// Who was told of an earlier incident and not yet that it is over, since that was held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) owes: Vec<ToldTo>,
     /// Reminders so far, and when the next is due.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) reminders: u64,
@@ -143,6 +149,7 @@ impl Incident {
             code: None,
             told: Told::No,
             held: None,
+            owes: Vec::new(),
             reminders: 0,
             remind_at: None,
             changes: Vec::new(),

@@ -3,7 +3,11 @@
 //! Deliberately absent: files and YAML (`config`), how matching is made fast (`matcher`), and what a
 //! match leads to (`decision`).
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -145,11 +149,14 @@ pub struct Sources {
     pub catch_up: BTreeMap<Arc<str>, CatchUp>,
     /// How late a row of any of them may come.
     pub overlap: Duration,
+    /// Those that are read, and of which it is said when they were; others only push.
+    pub read: BTreeSet<Arc<str>>,
 }
 
 impl Default for Sources {
     fn default() -> Self {
-        Self { catch_up: BTreeMap::new(), overlap: Duration::from_secs(600) }
+        let (catch_up, read) = (BTreeMap::new(), BTreeSet::new());
+        Self { catch_up, overlap: Duration::from_secs(600), read }
     }
 }
 

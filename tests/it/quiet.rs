@@ -10,6 +10,7 @@ mod folding;
 mod holds;
 mod incidents;
 mod intervals;
+mod owed;
 mod rehearsal;
 mod restart;
 mod silences;

@@ -119,14 +119,23 @@ impl Decision<'_> {
         let unread = reading.as_ref().map_or(0, |reading| reading.unread_ms) - incident.unread_ms;
         let due = At(incident.last.plus(after).0.saturating_add(unread.max(0)));
         // While it is not read its watch stands still; the next reading sets it going.
-        let blind = reading
-            .is_some_and(|reading| self.now.since(reading.until) > reading.patience_ms + NOTED_MS);
+        let blind = match reading {
+            Some(read) => self.now.since(read.until) > read.patience_ms + NOTED_MS,
+            None => self.awaits_reading(&incident.source),
+        };
         if due > self.now || blind {
             let quiet_at = (!blind).then_some(due);
             self.state.incidents.edit(slot, |incident| incident.quiet_at = quiet_at);
             return;
         }
         self.is_absent(index, slot);
+    }
+
+    /// Whether a source, or any of them where none is named, was never read and is to be.
+    fn awaits_reading(&self, source: &str) -> bool {
+        let read = &self.rules.sources.read;
+        self.state.readings_awaited
+            && if source.is_empty() { !read.is_empty() } else { read.contains(source) }
     }
 
     fn is_absent(&mut self, index: usize, slot: &Slot) {
@@ -164,9 +173,14 @@ impl Decision<'_> {
         let now = self.now;
         let is_read =
             |reading: &Reading| now.since(reading.until) <= reading.patience_ms + NOTED_MS;
-        let unread =
-            self.state.readings.find(|slot, reading| !slot.rule.is_empty() && !is_read(reading));
-        if unread.is_empty() {
+        let named = &self.rules.sources.read;
+        let counts = |source: &Arc<str>| {
+            if named.is_empty() { !source.is_empty() } else { named.contains(source) }
+        };
+        let unread = self.state.readings.find(|slot, one| counts(&slot.rule) && !is_read(one));
+        let never = |one: &Arc<str>| self.state.readings.get(&reading_of(one)).is_none();
+        let awaited = self.state.readings_awaited && named.iter().any(never);
+        if unread.is_empty() && !awaited {
             self.note_reading(&"".into(), every);
         }
     }
@@ -178,7 +192,9 @@ impl Decision<'_> {
         let Some(reading) = self.state.readings.get(&slot) else {
             let patience_ms = patience.max(PATIENCE_MS);
             let reading = Reading { until: now, unread_ms: 0, patience_ms };
-            return self.state.readings.put(slot, reading);
+            self.state.readings.put(slot, reading);
+            self.begin_watches(source);
+            return self.resume_watches(source);
         };
         let (gap, known) = (now.since(reading.until), reading.patience_ms);
         if (0..NOTED_MS).contains(&gap) && patience <= known {
@@ -194,6 +210,26 @@ impl Decision<'_> {
         });
         if unread > 0 {
             self.resume_watches(source);
+        }
+    }
+
+    /// Begins the watches for what was not seen yet when a source is first read.
+    fn begin_watches(&mut self, source: &str) {
+        if !self.awaits_reading(source) {
+            return;
+        }
+        let unseen = self.state.incidents.find(|_, incident| {
+            incident.opens_as == Reason::Absent
+                && !incident.open
+                && *incident.source == *source
+                && incident.last_entry.0 == [0; 16]
+        });
+        for slot in unseen {
+            let now = self.now;
+            self.state.incidents.edit(&slot, |incident| {
+                incident.last = now;
+                incident.quiet_at = Some(now.plus(Duration::from_millis(1)));
+            });
         }
     }
 

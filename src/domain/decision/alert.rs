@@ -246,6 +246,7 @@ impl Decision<'_> {
             silence: None,
             receivers,
             most: listed(self.rules, alert.rule),
+            apart: false,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::domain::{
     memory::{At, Slot, Subject},
     notification::{HeldBy, Intent, Key, NotificationId, Reason},
     quiet::AtEnd,
-    rule::{Notify, Rule, Severity},
+    rule::{Mode, Notify, Rule, Severity},
 };
 
 /// Late news wait for more of their kind so long, from the last of them, and at most so long in all.
@@ -35,6 +35,8 @@ pub(super) struct Joining {
     pub(super) silence: Option<Subject>,
     pub(super) receivers: Vec<Arc<str>>,
     pub(super) most: usize,
+    /// Whether each alert is listed by itself.
+    pub(super) apart: bool,
 }
 
 /// The subject of a rule's bundle of a kind.
@@ -61,6 +63,7 @@ impl Decision<'_> {
         let listed = listed_of(alert);
         let place = self.state.bundles.edit(&slot, |bundle| {
             bundle.joins(listed, joining.most);
+            bundle.is_also_for(&joining.receivers);
             // Late news go on as long as more of them come; a mute may have been changed.
             if matches!(bundle.kind, Kind::CatchUp | Kind::Mute) {
                 bundle.due = joining.due;
@@ -82,9 +85,14 @@ impl Decision<'_> {
             key: joining.key.clone(),
             opened_by: alert.about.id,
             opened_at: self.now,
+            opened_again: match alert.cause {
+                Cause::Entry => 0,
+                Cause::Time(..) => self.now.0,
+            },
             due: joining.due,
             receivers: joining.receivers.clone(),
             listed: Vec::new(),
+            apart: joining.apart,
             count: 0,
             silence: joining.silence,
         }
@@ -117,6 +125,7 @@ impl Decision<'_> {
         joining.key = Key::of(&rule.name, &[], alert.about);
         if rule.quiet.mute.as_ref().is_some_and(|mute| mute.at_end == AtEnd::Resend) {
             joining.most = RESENT;
+            joining.apart = rule.notify == Notify::Every;
         }
         self.join(alert, &joining)
     }
@@ -221,6 +230,10 @@ impl Decision<'_> {
             };
             alert.to = Some(bundle.receivers.iter().map(to).collect());
         }
+        if self.rules.rules()[index].mode == Mode::Shadow {
+            self.hold(&alert, HeldBy::Shadow);
+            return;
+        }
         self.send(&alert);
     }
 
@@ -239,7 +252,7 @@ impl Decision<'_> {
             rule: index,
             reason,
             about,
-            cause: Cause::Time(bundle.kind.name(), 0),
+            cause: Cause::Time(bundle.kind.name(), bundle.opened_again.unsigned_abs()),
             subject: bundle.listed.first().map_or(Subject::ALL, |listed| listed.subject),
             key: bundle.key.clone(),
             source: bundle.source.clone(),
@@ -289,9 +302,7 @@ impl Decision<'_> {
         use crate::domain::incident::Told;
         let told = self.state.incidents.get(incident).map(|incident| &incident.told);
         match told {
-            Some(Told::In(place)) => {
-                place.bundle == slot.subject && place.opened_by == bundle.opened_by
-            }
+            Some(Told::In(place)) => place.bundle == slot.subject && bundle.is(place),
             _ => false,
         }
     }
@@ -321,8 +332,7 @@ impl Decision<'_> {
     fn resend(&mut self, index: usize, bundle: &Bundle) {
         let is_every = self.rules.rules()[index].notify == Notify::Every;
         for listed in &bundle.listed {
-            let over = matches!(listed.reason, Reason::Recovered | Reason::Returned);
-            if !(is_every || over && !listed.to.is_empty()) {
+            if !(is_every || listed.is_over() && !listed.to.is_empty()) {
                 continue;
             }
             let about = Entry { id: listed.entry, ..self.about_bundle(bundle) };
@@ -341,6 +351,12 @@ impl Decision<'_> {
                 to: (!listed.to.is_empty()).then(|| listed.to.clone()),
             };
             self.send(&alert);
+        }
+        let about = self.about_bundle(bundle);
+        let (count, entries) = (bundle.unlisted(), Vec::new());
+        if count > 0 {
+            let rest = self.of_bundle(index, bundle, &about, Reason::Summary);
+            self.send(&Alert { count, entries, ..rest });
         }
     }
 
@@ -401,8 +417,11 @@ fn listed_of(alert: &Alert<'_>) -> Listed {
         subject: alert.subject,
         entry: alert.entries.last().copied().unwrap_or(none),
         reason: alert.reason,
+        // A throttle's closing summary stands for all that it held.
+        alerts: if alert.reason == Reason::Summary { alert.count } else { 1 },
         key: alert.key.clone(),
         to: alert.to.clone().unwrap_or_default(),
+        owed: Vec::new(),
         incident: alert.incident.map(|view| {
             let since = At::from(view.since);
             (since, since.plus(Duration::from_secs(view.duration_s.unsigned_abs())), view.count)
@@ -426,7 +445,8 @@ pub(super) fn id_of_bundle(place: &Waits, rule: &str, receiver: &str) -> Notific
         Kind::CatchUp => Reason::CatchUp,
         Kind::Throttle | Kind::Mute | Kind::Silence => Reason::Summary,
     };
-    NotificationId::of_time((place.kind.name(), 0), place.opened_by, (rule, receiver), reason, 0)
+    let cause = (place.kind.name(), place.opened_again.unsigned_abs());
+    NotificationId::of_time(cause, place.opened_by, (rule, receiver), reason, 0)
 }
 
 /// Who is told by a bundle that has left, each by its message.

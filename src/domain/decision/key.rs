@@ -69,21 +69,25 @@ impl Decision<'_> {
     pub(super) fn counts(&mut self, index: usize, entry: &Entry, count: usize, within: Duration) {
         let subject = self.subject_for(index, entry);
         let slot = self.slot(index, subject);
-        if self.is_late(index, &slot, entry) {
+        if !self.still_counts(index, &slot, entry, within) {
             return self.hold_state(index, entry, Reason::Threshold, subject);
         }
         self.know(index, &slot, entry, Reason::Threshold);
         let (at, now) = (At::from(entry.row.time), self.now);
         let counted = self.state.incidents.edit(&slot, |incident| {
-            incident.window.retain(|(when, _)| *when > at.minus(within));
+            let newest = incident.window.last().map_or(at, |(when, _)| at.max(*when));
+            incident.window.retain(|(when, _)| *when > newest.minus(within));
             if incident.window.len() >= count.min(MOST_COUNTED) {
                 incident.window.remove(0);
             }
-            incident.window.push((at, entry.id));
+            let place = incident.window.partition_point(|(when, _)| *when <= at);
+            incident.window.insert(place, (at, entry.id));
             if incident.open {
                 incident.quiet_at = Some(now.plus(within));
             } else {
-                incident.sees(entry);
+                if at >= incident.last {
+                    incident.sees(entry);
+                }
                 // A row that comes late may still count.
                 incident.forget_at = Some(now.plus(within).plus(REMEMBER).rounded_up(FORGET_MS));
             }
@@ -136,37 +140,6 @@ impl Decision<'_> {
                 self.tell_flapping(index, &slot, entry);
             }
         }
-    }
-
-    /// Tells that an incident is over to those who know of it.
-    pub(super) fn tell_over(&mut self, alert: &Alert<'_>, before: &Incident, knows: Knows) {
-        let name = self.rules.rules()[alert.rule].name.clone();
-        match knows {
-            Knows::Nobody => {
-                self.hold(alert, before.held.unwrap_or(HeldBy::State));
-            }
-            Knows::Soon(place) => {
-                let by = self.over_in(&name, &place, alert);
-                if place.kind == Kind::Group {
-                    self.hold_unsent(alert.rule, alert.subject, before);
-                }
-                if place.kind != Kind::CatchUp {
-                    self.hold(alert, by);
-                }
-            }
-            Knows::These(told) => {
-                self.tell(&Alert { to: Some(told), ..alert.clone() });
-            }
-            Knows::Storm(storm) => self.leave_storm(storm, alert),
-        }
-    }
-
-    /// Records the failure that left its group unsent.
-    pub(super) fn hold_unsent(&mut self, index: usize, subject: Subject, before: &Incident) {
-        let sketch = Entry { id: before.first, ..before.sketch() };
-        let mut alert = self.alert_of((index, subject), before, before.opens_as, &sketch);
-        alert.cause = Cause::Time("unsent", 0);
-        self.hold(&alert, HeldBy::Group);
     }
 
     /// A key that fails already failed again.
@@ -225,7 +198,7 @@ impl Decision<'_> {
         self.ended.push(index);
     }
 
-    fn forget_at(&self, index: usize) -> At {
+    pub(super) fn forget_at(&self, index: usize) -> At {
         let flapping = self.rules.rules()[index].quiet.flapping.within;
         self.now.plus(flapping.max(REMEMBER)).rounded_up(FORGET_MS)
     }
@@ -330,6 +303,9 @@ impl Decision<'_> {
                 Outcome::Held(by) => Some(*by),
                 _ => None,
             };
+            if matches!(outcome, Outcome::Sent(_)) {
+                incident.owes.clear();
+            }
             incident.told = told_of(outcome);
             incident.remind_at =
                 remind_at.filter(|_| !matches!(incident.told, Told::No | Told::Storm(_)));
@@ -388,6 +364,9 @@ impl Decision<'_> {
 
     /// Tells again of an incident that lasts.
     fn remind(&mut self, index: usize, slot: &Slot) {
+        if self.release(index, slot) {
+            return;
+        }
         let every = self.rules.rules()[index].quiet.remind;
         let (now, knows) = (self.now, self.who_knows(slot));
         let incident = self.state.incidents.edit(slot, |incident| {
@@ -417,7 +396,7 @@ impl Decision<'_> {
             Told::Storm(storm) => Knows::Storm(*storm),
             Told::In(place) => {
                 let bundle = self.state.bundles.get(&Slot::new(&slot.rule, place.bundle));
-                if bundle.is_some_and(|bundle| bundle.opened_by == place.opened_by) {
+                if bundle.is_some_and(|bundle| bundle.is(place)) {
                     return Knows::Soon(place.clone());
                 }
                 match self.rules.lookup.by_name.get(&slot.rule) {
@@ -474,16 +453,34 @@ impl Decision<'_> {
         self.hold(&alert, by);
     }
 
+    /// Whether a failure is to be counted: one that comes late is while its key does not fail, is not
+    /// known to have been well since, and the window still reaches back to it.
+    fn still_counts(&self, index: usize, slot: &Slot, entry: &Entry, within: Duration) -> bool {
+        if !self.is_late(index, slot, entry) {
+            return true;
+        }
+        let at = At::from(entry.row.time);
+        let Some(incident) = self.state.incidents.get(slot) else { return false };
+        let reaches = incident.window.last().is_some_and(|(when, _)| at > when.minus(within));
+        let well = self.last_well(index, slot);
+        !incident.open && reaches && well.is_none_or(|well| at > well)
+    }
+
+    /// When a key was last well, where that is still known.
+    fn last_well(&self, index: usize, slot: &Slot) -> Option<At> {
+        let class = self.rules.lookup.of[index].class?;
+        let stamp = self.rules.lookup.classes[class].stamp;
+        let well = Slot::new(&self.state.nameless, slot.subject.in_light_of(stamp));
+        self.state.well_keys.get(&well).map(|well| well.last)
+    }
+
     /// Whether an entry is older than its key's last state.
     fn is_late(&self, index: usize, slot: &Slot, entry: &Entry) -> bool {
         let at = At::from(entry.row.time);
         if self.state.incidents.get(slot).is_some_and(|incident| at < incident.last) {
             return true;
         }
-        let Some(class) = self.rules.lookup.of[index].class else { return false };
-        let stamp = self.rules.lookup.classes[class].stamp;
-        let well = Slot::new(&self.state.nameless, slot.subject.in_light_of(stamp));
-        self.state.well_keys.get(&well).is_some_and(|well| at < well.last)
+        self.last_well(index, slot).is_some_and(|well| at < well)
     }
 
     /// Notes that a key was well, for as long as an older row may still come.

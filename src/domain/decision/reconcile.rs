@@ -5,16 +5,19 @@
 //! record says what its rule was like, the old rules are not needed, and a file that was edited
 //! while nothing ran is dealt with in the same way. Deliberately absent: reading the new rules.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
 use super::{Decision, Effects, state::State};
 use crate::domain::{
     memory::Slot,
-    notification::Key,
+    notification::{HeldBy, Key},
     rule::{Rule, RuleSet},
 };
+
+/// How long after a change of rules that is told which a rule explained that is gone.
+const RELEASE: Duration = Duration::from_secs(60);
 
 /// An incident that ended because its rule is gone or means something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +40,7 @@ pub fn reconcile(rules: &RuleSet, state: &mut State, now: Timestamp) -> (Effects
     // Receivers that a rule no longer tells are told nothing more.
     decision.state.derived = Default::default();
     decision.state.bind(rules, decision.now);
+    decision.look_at_explained();
     (decision.effects, closed)
 }
 
@@ -58,6 +62,23 @@ impl Decision<'_> {
             incident.open.then_some(Closed { rule: slot.rule, key: incident.key, removed })
         });
         removed.collect()
+    }
+
+    /// Has those incidents looked at in a while that a rule explained which now does not. This itself
+    /// tells nobody anything.
+    fn look_at_explained(&mut self) {
+        let at = self.now.plus(RELEASE);
+        let held = self.state.incidents.find(|_, one| one.held == Some(HeldBy::Inhibited));
+        for slot in held {
+            let Some(&index) = self.rules.lookup.by_name.get(&slot.rule) else { continue };
+            let sketch = self.state.incidents.get(&slot).map(|incident| incident.sketch());
+            let rule = &self.rules.rules()[index];
+            if sketch.is_some_and(|sketch| !self.is_inhibited(rule, &sketch)) {
+                self.state.incidents.edit(&slot, |incident| {
+                    incident.remind_at = Some(incident.remind_at.map_or(at, |due| due.min(at)));
+                });
+            }
+        }
     }
 
     fn drop_bundles(&mut self) {

@@ -113,15 +113,10 @@ impl Decision<'_> {
         for other in others {
             let rule = &self.rules.rules()[other];
             let quiet = self.state.incidents.find(|slot, incident| {
-                slot.rule == rule.name
-                    && incident.is_untold()
-                    && incident.held == Some(HeldBy::Inhibited)
+                slot.rule == rule.name && incident.held == Some(HeldBy::Inhibited)
             });
-            for slot in quiet {
-                let sketch = self.state.incidents.get(&slot).map(|incident| incident.sketch());
-                if sketch.is_some_and(|sketch| !self.is_inhibited(rule, &sketch)) {
-                    self.tell_open(&slot, "uninhibited");
-                }
+            for slot in &quiet {
+                self.release(other, slot);
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::domain::{
     memory::{At, Record, Slot, Subject, Table, slot_of},
     notification::{HeldBy, Key, Reason},
     quiet::LISTED,
-    rule::{RuleSet, Scratch},
+    rule::{Mode, RuleSet, Scratch},
     silence::Silence,
     storm::Storm,
 };
@@ -75,6 +75,8 @@ pub struct State {
     pub(super) nameless: Arc<str>,
     /// The times that entries say are not to be believed for now.
     pub(super) times_doubted: bool,
+    /// It is said of each source when it is read.
+    pub(super) readings_awaited: bool,
     unreadable: Vec<String>,
 }
 
@@ -128,6 +130,12 @@ impl State {
     /// none is late news. It is not part of what is remembered.
     pub const fn doubt_times(&mut self, doubted: bool) {
         self.times_doubted = doubted;
+    }
+
+    /// Says that sources which are read are not before that is said of them; else they are all the
+    /// time, as in tests of rules. It is not part of what is remembered.
+    pub const fn await_readings(&mut self) {
+        self.readings_awaited = true;
     }
 
     /// The state that these committed records hold. A silence's clauses are compiled by `compile`
@@ -319,7 +327,8 @@ impl State {
         let Some(&index) = rules.lookup.by_name.get(&slot.rule) else { return Vec::new() };
         let inhibits = &rules.lookup.of[index].inhibits;
         match self.incidents.get(slot) {
-            Some(incident) if !inhibits.is_empty() => {
+            // What is told to nobody explains nothing either.
+            Some(incident) if !inhibits.is_empty() && rules.rules()[index].mode == Mode::Live => {
                 let sketch = incident.sketch();
                 inhibits.iter().map(|equal| Subject::of_values(equal, &sketch)).collect()
             }

@@ -221,7 +221,8 @@ impl Drafter {
 
 /// The state that was committed.
 pub(super) fn state_of(records: Vec<(String, Vec<u8>)>, policy: &Policy) -> State {
-    let state = State::from_records(records, &*policy.matchers);
+    let mut state = State::from_records(records, &*policy.matchers);
+    state.await_readings();
     if let Some(first) = state.unreadable().first() {
         let records = state.unreadable().len();
         warn!(records, "what rules remember is in part not readable and is passed over: {first}");

@@ -7,7 +7,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use triggerbell::domain::{
     decision::Input,
     memory::{At, Subject},
-    notification::Intent,
+    notification::{Intent, Reason},
     silence::{SilenceWish, Until},
 };
 
@@ -33,7 +33,7 @@ const RULES: &str = "
     match: {returnCode: {not: 0}}
     notify: change
     remind: 7m
-    flapping: {changes: 3, within: 10m}
+    flapping: {changes: 2, within: 10m}
     inhibited_by: {rule: cluster-down, equal: [clusterId]}
     mute: {during: [odd], at_end: resend}
   - name: grouped
@@ -42,6 +42,7 @@ const RULES: &str = "
     by: [service]
     notify: change
     group: {by: [clusterId], wait: 90s, max: 2}
+    remind: 11m
     throttle: 5m
   - name: stormy
     match: {returnCode: {not: 0}}
@@ -227,6 +228,8 @@ fn ids_are_never_given_twice() {
                 if let Some((_, before)) = before {
                     prop_assert_eq!(before.entries, intent.entries);
                     prop_assert_eq!(before.reason, intent.reason);
+                    let timed = matches!(intent.reason, Reason::Reminder | Reason::Summary);
+                    prop_assert!(!timed, "at {at}: time tells each once");
                 }
             }
             Ok(())
@@ -309,7 +312,13 @@ fn count_is_what_a_naive_reading_says() {
         failures: Vec<i64>,
         open: bool,
         last: Option<i64>,
+        well: Option<i64>,
         noted: i64,
+    }
+    impl Key {
+        fn anew(&self) -> Self {
+            Self { last: self.last, well: self.well, ..Self::default() }
+        }
     }
     runner()
         .run(&events(), |events| {
@@ -319,24 +328,32 @@ fn count_is_what_a_naive_reading_says() {
                 now += wait;
                 for key in &mut keys {
                     if key.open && now - key.noted >= WITHIN {
-                        *key = Key { last: key.last, ..Key::default() };
+                        *key = key.anew();
                     }
                 }
                 let (at, key) = (now - age, &mut keys[service]);
-                if key.last.is_some_and(|last| at < last) {
+                let is_late = key.last.is_some_and(|last| at < last);
+                let newest = key.failures.iter().copied().max();
+                // A failure that comes late counts while its key is not known to have been well since.
+                let counts = !key.open
+                    && key.well.is_none_or(|well| at > well)
+                    && newest.is_some_and(|newest| at > newest - WITHIN);
+                if is_late && !(fails && counts) {
                     continue;
                 }
-                key.last = Some(at);
+                key.last = key.last.max(Some(at));
                 if !fails {
+                    key.well = Some(at);
                     if key.open {
                         expected.push(format!("{now} recovered {}", SERVICES[service]));
-                        *key = Key { last: key.last, ..Key::default() };
+                        *key = key.anew();
                     }
                     continue;
                 }
                 key.noted = now;
                 key.failures.push(at);
-                let recent = key.failures.iter().filter(|&&when| when > at - WITHIN).count();
+                let newest = newest.map_or(at, |newest| newest.max(at));
+                let recent = key.failures.iter().filter(|&&when| when > newest - WITHIN).count();
                 if !key.open && recent >= 3 {
                     key.open = true;
                     expected.push(format!("{now} threshold {}", SERVICES[service]));

@@ -1,0 +1,231 @@
+//! What people are owed: the end of what they were told of, and what a hold kept from them.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use jiff::SignedDuration;
+use triggerbell::domain::{
+    decision::Input,
+    rule::{RuleSet, Sources},
+};
+
+use super::stage::{START, Stage, rules_with};
+
+const EXPLAINED: &str = "
+  - name: cluster-down
+    match: {returnCode: 9}
+    by: [clusterId]
+    recover: {returnCode: 3}
+    notify: change
+  - name: failed
+    match: {returnCode: 1}
+    notify: change
+    inhibited_by: {rule: cluster-down, equal: [clusterId]}
+";
+
+const LUNCH: &str = "
+time_intervals:
+  lunch: {times: ['12:00-13:00']}
+";
+
+#[test]
+fn a_recovery_that_was_explained_away_is_told_when_the_explanation_ends() {
+    let mut stage = Stage::new(EXPLAINED);
+    stage.fails("api").at("1m").update("node", 9).at("2m").works("api");
+    stage.told();
+    stage.at("30m").restart().at("4h").update("node", 3);
+    assert_eq!(stage.told(), ["4h recovered", "4h recovered api"], "they were told that it fails");
+    stage.at("10h");
+    assert_eq!(stage.told(), [""; 0]);
+}
+
+#[test]
+fn the_end_of_a_later_failure_that_was_explained_is_told_to_who_knows_of_the_first() {
+    let mut stage = Stage::new(EXPLAINED);
+    stage.fails("api").at("1m").update("node", 9).at("2m").works("api");
+    stage.at("3m").fails("api").at("4m").works("api").at("5m");
+    stage.told();
+    stage.update("node", 3);
+    assert_eq!(stage.told(), ["5m recovered", "5m recovered api"]);
+}
+
+#[test]
+fn what_a_rule_explained_that_is_removed_is_told_a_minute_later() {
+    let mut stage = Stage::new(EXPLAINED);
+    stage.update("node", 9).at("1m").fails("api").at("10m");
+    stage.told();
+    let alone = EXPLAINED.split("  - name: failed").nth(1).unwrap();
+    let alone = alone.lines().filter(|line| !line.contains("inhibited_by"));
+    let alone = format!("  - name: failed{}", alone.collect::<Vec<_>>().join("\n"));
+    stage.reload(rules_with(&alone, ""));
+    assert_eq!(stage.told(), [""; 0], "a reload tells nobody anything");
+    stage.at("1h");
+    assert_eq!(stage.told(), ["11m failing api"]);
+}
+
+#[test]
+fn what_a_shadow_rule_knows_explains_nothing() {
+    let shadow = EXPLAINED.replacen("notify: change", "notify: change\n    mode: shadow", 1);
+    let mut stage = Stage::new(&shadow);
+    stage.update("node", 9).at("1m").fails("api");
+    assert_eq!(stage.told(), ["1m failing api"]);
+}
+
+#[test]
+fn a_rule_that_is_a_shadow_by_now_sends_nothing_of_what_it_gathered() {
+    let rule = "
+  - name: failed
+    match: {returnCode: {not: 0}}
+    notify: change
+    group: {wait: 30s}
+";
+    let mut stage = Stage::new(rule);
+    stage.fails("api").at("10s");
+    stage.reload(rules_with(&format!("{rule}    mode: shadow\n"), ""));
+    stage.at("1h");
+    assert_eq!(stage.all(), ["30s failing held by shadow"]);
+}
+
+#[test]
+fn reminders_of_a_group_are_messages_of_their_own() {
+    let rule = "
+  - name: failed
+    match: {returnCode: {not: 0}}
+    notify: change
+    group: {wait: 30s}
+    remind: 1h
+";
+    let mut stage = Stage::new(rule);
+    stage.fails("api").at("150m").restart().at("5h");
+    let ids: HashSet<_> = stage.decided.iter().map(|(_, intent)| intent.id).collect();
+    assert_eq!(stage.decided.len(), 5, "{:?}", stage.told());
+    assert_eq!(ids.len(), 5, "what has the id of another is taken for it");
+}
+
+#[test]
+fn the_end_of_a_mute_resends_the_end_of_what_was_told_before_it() {
+    let rule = "
+  - name: failed
+    match: {returnCode: {not: 0}}
+    notify: change
+    mute: {during: [lunch], at_end: resend}
+";
+    let mut stage = Stage::with(rule, &format!("time_zone: Asia/Shanghai{LUNCH}"));
+    stage.at("170m").fails("api");
+    stage.at("181m").works("api").at("182m").fails("api").at("183m").works("api").at("5h");
+    assert_eq!(stage.told(), ["170m failing api", "4h recovered api"]);
+}
+
+#[test]
+fn the_end_of_a_mute_resends_each_and_counts_the_rest() {
+    let rule = "
+  - name: any
+    match: {returnCode: {not: 0}}
+    mute: {during: [lunch], at_end: resend}
+";
+    let mut stage = Stage::with(rule, &format!("time_zone: Asia/Shanghai{LUNCH}"));
+    stage.at("181m").fails("api").at("182m").fails("api").at("5h");
+    assert_eq!(stage.told(), ["4h matched api", "4h matched api"]);
+    stage.at("1621m");
+    for _ in 0..130 {
+        stage.fails("api");
+    }
+    stage.at("30h");
+    let told = stage.told();
+    assert_eq!(told.len(), 101);
+    assert_eq!(told[100], "28h summary x30");
+}
+
+#[test]
+fn a_throttles_summary_counts_in_a_mutes() {
+    let rule = "
+  - name: any
+    match: {returnCode: {not: 0}}
+    throttle: 10m
+    mute: {during: [lunch], at_end: summary}
+";
+    let mut stage = Stage::with(rule, &format!("time_zone: Asia/Shanghai{LUNCH}"));
+    stage.at("175m").fails("api").at("176m").fails("api").at("177m").fails("api").at("5h");
+    assert_eq!(stage.told(), ["175m matched api", "4h summary api x2"]);
+}
+
+#[test]
+fn a_mute_tells_all_receivers_though_the_first_that_it_held_was_for_fewer() {
+    let rule = "
+  - name: failed
+    match: {returnCode: {not: 0}}
+    notify: change
+    mute: {during: [lunch], at_end: summary}
+";
+    let around = format!("time_zone: Asia/Shanghai{LUNCH}");
+    let mut stage = Stage::with(rule, &around);
+    stage.at("170m").fails("api");
+    stage.reload(rules_with(&format!("{rule}    send_to: [ops, dev]\n"), &around));
+    stage.at("181m").works("api").at("182m").fails("web").at("5h");
+    assert_eq!(
+        stage.told(),
+        ["170m failing api", "4h summary x2", "4h summary to dev x2"],
+        "dev is to hear of web"
+    );
+}
+
+#[test]
+fn a_failure_that_comes_late_counts_while_the_window_reaches_back_to_it() {
+    let rule = "
+  - name: often
+    match: {returnCode: {not: 0}}
+    by: [clusterId]
+    notify: {count: 3, within: 15m}
+";
+    let mut stage = Stage::new(rule);
+    let second = |second| START + SignedDuration::from_secs(second);
+    stage.at("10m").update_of(second(0), "api", 1).update_of(second(100), "api", 1);
+    let mut other = Stage::new(rule);
+    other.state = stage.state.clone();
+    stage.update_of(second(90), "web", 1);
+    assert_eq!(stage.told(), ["10m threshold x3"]);
+    other.at("10m").update_of(second(95), "api", 0).update_of(second(90), "web", 1);
+    assert_eq!(other.told(), [""; 0], "it was well since");
+}
+
+const ABSENT: &str = "
+  - name: nightly
+    match: {repo: shop/nightly}
+    notify: {absent_for: 1h}
+";
+
+fn reading(names: &[&str]) -> RuleSet {
+    let read = names.iter().map(|&name| name.into()).collect();
+    rules_with(ABSENT, "").over(Sources { read, ..Sources::default() })
+}
+
+fn reads(stage: &mut Stage, source: &str) {
+    let (source, every): (Arc<str>, _) = (source.into(), Duration::from_secs(60));
+    stage.decide(Input::Read { source: &source, every });
+}
+
+#[test]
+fn what_was_never_read_is_not_missed() {
+    let mut stage = Stage::over(reading(&["shop"]));
+    stage.state.await_readings();
+    stage.at("5h");
+    assert_eq!(stage.told(), [""; 0], "nobody has looked yet");
+    for minute in 300..400 {
+        stage.at(&format!("{minute}m"));
+        reads(&mut stage, "shop");
+    }
+    assert_eq!(stage.told(), ["6h absent"], "an hour after the first look");
+}
+
+#[test]
+fn a_source_that_is_gone_is_not_waited_for() {
+    let mut stage = Stage::over(reading(&["shop", "old"]));
+    stage.state.await_readings();
+    reads(&mut stage, "shop");
+    reads(&mut stage, "old");
+    stage.reload(reading(&["shop"]));
+    for minute in 1..100 {
+        stage.at(&format!("{minute}m"));
+        reads(&mut stage, "shop");
+    }
+    assert_eq!(stage.told(), ["1h absent"]);
+}
