@@ -161,24 +161,24 @@ impl Incident {
         }
     }
 
-    /// Notes a failure.
-    pub(super) fn fails(&mut self, entry: &Entry) {
+    /// Notes a failure, at the time that is believed of it.
+    pub(super) fn fails(&mut self, entry: &Entry, at: At) {
         if !self.open {
             self.open = true;
             self.number += 1;
-            self.since = entry.row.time.into();
+            self.since = at;
             self.first = entry.id;
             self.count = 0;
             self.reminders = 0;
             self.forget_at = None;
         }
         self.count += 1;
-        self.sees(entry);
+        self.sees(entry, at);
     }
 
-    /// Notes the key's last state.
-    pub(super) fn sees(&mut self, entry: &Entry) {
-        self.last = entry.row.time.into();
+    /// Notes the key's last state; one that is counted late makes it no older.
+    pub(super) fn sees(&mut self, entry: &Entry, at: At) {
+        self.last = self.last.max(at);
         self.last_entry = entry.id;
         self.tag.clone_from(&entry.row.tag);
         self.code = entry.row.return_code;

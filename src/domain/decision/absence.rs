@@ -82,7 +82,7 @@ impl Decision<'_> {
             self.state.incidents.put(slot.clone(), incident);
         }
         let Some(incident) = self.state.incidents.get(&slot) else { return };
-        let at = At::from(entry.row.time);
+        let at = self.time_of(&slot, entry);
         if at < incident.last && incident.last_entry.0 != [0; 16] {
             return;
         }
@@ -92,7 +92,7 @@ impl Decision<'_> {
             self.closes_quietly(index, &slot);
         }
         self.state.incidents.edit(&slot, |incident| {
-            incident.sees(entry);
+            incident.sees(entry, at);
             incident.last = at.max(before.last);
             incident.unread_ms = unread_ms;
             incident.quiet_at = Some(incident.last.plus(after));

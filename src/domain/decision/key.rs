@@ -73,7 +73,7 @@ impl Decision<'_> {
             return self.hold_state(index, entry, Reason::Threshold, subject);
         }
         self.know(index, &slot, entry, Reason::Threshold);
-        let (at, now) = (At::from(entry.row.time), self.now);
+        let (at, now) = (self.time_of(&slot, entry), self.now);
         let counted = self.state.incidents.edit(&slot, |incident| {
             let newest = incident.window.last().map_or(at, |(when, _)| at.max(*when));
             incident.window.retain(|(when, _)| *when > newest.minus(within));
@@ -86,7 +86,7 @@ impl Decision<'_> {
                 incident.quiet_at = Some(now.plus(within));
             } else {
                 if at >= incident.last {
-                    incident.sees(entry);
+                    incident.sees(entry, at);
                 }
                 // A row that comes late may still count.
                 incident.forget_at = Some(now.plus(within).plus(REMEMBER).rounded_up(FORGET_MS));
@@ -123,12 +123,13 @@ impl Decision<'_> {
         if At::from(entry.row.time) < incident.last {
             return self.hold_state(index, entry, reason, subject);
         }
+        let at = self.time_of(&slot, entry);
         let knows = self.who_knows(&slot);
         let before = incident.clone();
         let flaps = self.closes(index, &slot, entry);
         self.fails_no_more(index, subject);
         let mut alert = self.alert_of((index, subject), &before, reason, entry);
-        alert.incident = Some(before.view(entry.row.time.into()));
+        alert.incident = Some(before.view(at));
         match (flaps, knows) {
             (Flaps::No, knows) => self.tell_over(&alert, &before, knows),
             (Flaps::Lasts, Knows::Storm(storm)) => self.leave_storm(storm, &alert),
@@ -144,8 +145,9 @@ impl Decision<'_> {
 
     /// A key that fails already failed again.
     fn fails_again(&mut self, index: usize, slot: &Slot, entry: &Entry) {
+        let at = self.time_of(slot, entry);
         let untold = self.state.incidents.edit(slot, |incident| {
-            incident.fails(entry);
+            incident.fails(entry, at);
             incident.is_untold() && incident.calm_at.is_none()
         });
         if untold == Some(true) {
@@ -168,18 +170,20 @@ impl Decision<'_> {
 
     /// Opens an incident.
     fn opens(&mut self, index: usize, slot: &Slot, entry: &Entry) -> Flaps {
-        self.state.incidents.edit(slot, |incident| incident.fails(entry));
+        let at = self.time_of(slot, entry);
+        self.state.incidents.edit(slot, |incident| incident.fails(entry, at));
         self.state.note_open(self.rules, slot);
-        self.note_change(index, slot, entry.row.time.into())
+        self.note_change(index, slot, at)
     }
 
     /// Ends an incident, and lets those speak whom it kept quiet.
     fn closes(&mut self, index: usize, slot: &Slot, entry: &Entry) -> Flaps {
+        let at = self.time_of(slot, entry);
         self.state.note_closed(self.rules, slot);
-        self.state.incidents.edit(slot, |incident| incident.sees(entry));
+        self.state.incidents.edit(slot, |incident| incident.sees(entry, at));
         let forget_at = self.forget_at(index);
         self.state.incidents.edit(slot, |incident| incident.closes(forget_at));
-        let flaps = self.note_change(index, slot, entry.row.time.into());
+        let flaps = self.note_change(index, slot, at);
         if matches!(flaps, Flaps::No) {
             self.state.incidents.edit(slot, |incident| incident.told = Told::No);
         }
@@ -243,7 +247,7 @@ impl Decision<'_> {
         }
         let mut alert = self.alert_of((index, slot.subject), &incident, Reason::Flapping, entry);
         let count = incident.changes.len() as u64;
-        alert.incident = Some(IncidentView { count, ..incident.view(entry.row.time.into()) });
+        alert.incident = Some(IncidentView { count, ..incident.view(incident.last) });
         let outcome = self.tell(&alert);
         let told = match (told_of(outcome), incident.told) {
             (Told::No, before) => before,
@@ -483,10 +487,18 @@ impl Decision<'_> {
         self.last_well(index, slot).is_some_and(|well| at < well)
     }
 
+    /// The time that is believed of an entry. One from the future is as old as the present, and not
+    /// older than its key's last state: it must not keep its key from moving until then.
+    pub(super) fn time_of(&self, slot: &Slot, entry: &Entry) -> At {
+        let last = self.state.incidents.get(slot).map_or(self.now, |incident| incident.last);
+        At::from(entry.row.time).min(self.now.max(last))
+    }
+
     /// Notes that a key was well, for as long as an older row may still come.
     pub(super) fn note_well(&mut self, subject: Subject, entry: &Entry) {
         let slot = Slot::new(&self.state.nameless, subject);
-        let last = At::from(entry.row.time);
+        let before = self.state.well_keys.get(&slot).map_or(self.now, |well| well.last);
+        let last = At::from(entry.row.time).min(self.now.max(before));
         let forget_at =
             self.now.plus(self.rules.sources.overlap.max(REMEMBER)).rounded_up(FORGET_MS);
         match self.state.well_keys.get(&slot) {

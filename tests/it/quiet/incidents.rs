@@ -269,3 +269,18 @@ fn a_key_of_hostile_text_is_a_key() {
     stage.fails(hostile).restart().at("1m").fails(hostile).at("2m").works(hostile);
     assert_eq!(stage.told().len(), 2);
 }
+
+#[test]
+fn a_row_from_the_future_does_not_keep_its_key_from_moving() {
+    let mut stage = Stage::new(CHANGE);
+    stage.update_of(START + after("8h"), "api", 1);
+    stage.at("1m").works("api").at("2m").fails("api").at("3m").works("api");
+    assert_eq!(
+        stage.told(),
+        ["0s failing api", "1m recovered api", "2m failing api", "3m recovered api"]
+    );
+    // Nor does one that is well.
+    stage.update_of(START + after("9h"), "web", 0);
+    stage.at("4m").fails("web");
+    assert_eq!(stage.told(), ["4m failing web"]);
+}
