@@ -225,6 +225,7 @@ impl App {
             starter,
             api: settings.clone(),
             last: arc_swap::ArcSwapOption::empty(),
+            zone: ArcSwap::from_pointee(reload::zone_name(&config)),
             files: files.clone(),
             in_force,
             running: tokio::sync::Mutex::default(),

@@ -65,6 +65,8 @@ pub(super) struct Reloader {
     pub(super) starter: mpsc::Sender<Loop>,
     pub(super) api: Arc<ArcSwap<ApiSettings>>,
     pub(super) last: ArcSwapOption<ReloadStatus>,
+    /// The name of the zone in which people read times.
+    pub(super) zone: ArcSwap<Arc<str>>,
     pub(super) in_force: InForce,
     pub(super) running: Mutex<()>,
     pub(super) decider: Decider,
@@ -111,6 +113,7 @@ impl Reloader {
         let api = api_settings(&config, self.api.load().bound);
         let retention = retention_settings(config.retention);
         let paths = Paths::of(&config);
+        let zone = zone_name(&config);
         self.fleet.make_room(&fresh).await;
         self.decider.swap(policy(config.rules, Arc::new(renderer))).await.map_err(|error| {
             failed(&format!(
@@ -121,6 +124,7 @@ impl Reloader {
         self.send_to.store(Arc::new(config.alarms.send_to));
         self.retention.store(Arc::new(retention));
         self.api.store(Arc::new(api));
+        self.zone.store(Arc::new(zone));
         self.files.moved(paths);
         let (sources, receivers, loops) = self.fleet.exchange(fresh, None, self.clock.now());
         for one in loops {
@@ -139,6 +143,11 @@ impl Reloader {
             at_restart: self.in_force.differs(&found),
             warnings: items(&warnings),
         })
+    }
+
+    /// The name of the zone in which people read times.
+    pub(super) fn time_zone(&self) -> Arc<str> {
+        Arc::clone(&self.zone.load())
     }
 
     /// What came of the last one.
@@ -188,6 +197,11 @@ impl Reloader {
             }
         }
     }
+}
+
+/// The name of the configuration's time zone.
+pub(super) fn zone_name(config: &Config) -> Arc<str> {
+    config.time_zone.iana_name().unwrap_or("UTC").into()
 }
 
 /// Which were exchanged, in a few words.

@@ -115,6 +115,7 @@ impl Control for Service {
             version: env!("CARGO_PKG_VERSION"),
             started_at: self.started_at,
             now: self.parts.clock.now(),
+            time_zone: self.parts.reloader.time_zone(),
             readiness: self.readiness().await,
             sources: self.sources(),
             receivers: self.lanes().await?,

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Read};
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::{document::parse_duration, domain::notification::NotificationState};
@@ -12,8 +13,8 @@ use super::{
     client::Service,
     exit::{Exit, Failure},
     load::plural,
-    output,
-    status::{instant, word},
+    local, output,
+    status::word,
     table::{Table, printable},
 };
 
@@ -195,12 +196,13 @@ async fn list(args: &ListArgs, service: &Service) -> Result<Exit, Failure> {
         output::line(format_args!("{list:#}"))?;
         return Ok(Exit::Done);
     }
+    let list = local::localised(list, &local::zone_of(service).await);
     let mut table =
         Table::new(&["ID", "CREATED", "STATE", "RECEIVER", "RULE", "REASON", "TRIES", "LAST"]);
     for item in list["items"].as_array().into_iter().flatten() {
         table.row([
             word(&item["id"]),
-            instant(&item["created_at"]),
+            word(&item["created_at"]),
             item["held_by"]
                 .as_str()
                 .map_or_else(|| word(&item["state"]), |by| format!("held: {by}")),
@@ -226,6 +228,7 @@ async fn show(args: &IdArgs, service: &Service) -> Result<Exit, Failure> {
         output::line(format_args!("{item:#}"))?;
         return Ok(Exit::Done);
     }
+    let item = shown_locally(item, &local::zone_of(service).await);
     let mut text = String::new();
     for (name, value) in item.as_object().into_iter().flatten() {
         match name.as_str() {
@@ -238,13 +241,23 @@ async fn show(args: &IdArgs, service: &Service) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// A message with its instants in a zone; what is sent stays as it is.
+fn shown_locally(mut item: Value, zone: &TimeZone) -> Value {
+    let payload = item.get_mut("payload").map(Value::take);
+    let mut item = local::localised(item, zone);
+    if let Some(payload) = payload {
+        item["payload"] = payload;
+    }
+    item
+}
+
 fn attempts(attempts: &Value) -> String {
     let mut table = Table::new(&["  TRY", "AT", "MS", "CAME TO", "DETAIL"]);
     for attempt in attempts.as_array().into_iter().flatten() {
         let outcome = &attempt["outcome"];
         table.row([
             format!("  {}", word(&attempt["number"])),
-            instant(&attempt["started_at"]),
+            word(&attempt["started_at"]),
             word(&attempt["took_ms"]),
             word(&outcome["class"]),
             word(&outcome["detail"]),

@@ -9,6 +9,7 @@ mod rule;
 use std::{fmt::Write as _, sync::Arc};
 
 use clap::Args;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::{
@@ -25,7 +26,7 @@ use super::{
     deliveries::checked_id,
     exit::{Exit, Failure},
     load::{self, Files},
-    output, sample, service_of, stored,
+    local, output, sample, service_of, stored,
     table::printable,
 };
 
@@ -71,15 +72,21 @@ pub async fn run(args: &ExplainArgs, files: &Files) -> Result<Exit, Failure> {
     if let Some(rule) = &args.rule {
         return rule::run(rule, args, files).await;
     }
-    let explanations = match (&args.entry, &args.id) {
-        (Some(file), _) => of_file(file, args.source.as_deref(), &load::config(files)?)?,
-        (None, Some(id)) => of_id(checked_id(id)?, &service_of(&args.service, files)?).await?,
-        (None, None) => Vec::new(),
+    let (explanations, zone) = match (&args.entry, &args.id) {
+        (Some(file), _) => {
+            let config = load::config(files)?;
+            (of_file(file, args.source.as_deref(), &config)?, config.time_zone)
+        }
+        (None, Some(id)) => {
+            let service = service_of(&args.service, files)?;
+            (of_id(checked_id(id)?, &service).await?, local::zone_of(&service).await)
+        }
+        (None, None) => (Vec::new(), TimeZone::UTC),
     };
     for explanation in explanations {
         match args.format {
             Printed::Json => output::line(&explanation)?,
-            Printed::Text => output::line(text(&explanation))?,
+            Printed::Text => output::line(text(&local::localised(explanation, &zone)))?,
         }
     }
     Ok(Exit::Done)

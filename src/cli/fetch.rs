@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use jiff::tz::TimeZone;
 
 use crate::{
     adapters::clock::SystemClock,
@@ -19,7 +20,7 @@ use crate::{
 use super::{
     exit::{Exit, Failure, of_source},
     load::{self, Files},
-    output,
+    local, output,
     table::{Table, printable},
 };
 
@@ -80,7 +81,7 @@ pub async fn run(args: &FetchArgs, files: &Files) -> Result<Exit, Failure> {
             Err(Unread::Source(failure)) => return Err(failure),
         }
     }
-    output::print(shown(&entries, args.format))?;
+    output::print(shown(&entries, args.format, &config.time_zone))?;
     let not_understood =
         if rejected > 0 { format!(", {rejected} not understood") } else { String::new() };
     let count = load::plural_of(entries.len(), "entry", "entries");
@@ -191,18 +192,18 @@ pub(super) fn entry(source: &Arc<str>, repo: &Arc<str>, row: Row) -> Entry {
     }
 }
 
-fn shown(entries: &[Entry], format: Format) -> String {
+fn shown(entries: &[Entry], format: Format, zone: &TimeZone) -> String {
     match format {
         Format::Json => {
             entries.iter().map(|entry| entry.fields_json().to_string() + "\n").collect()
         }
         Format::Csv => csv(entries),
-        Format::Table => table(entries),
+        Format::Table => table(entries, zone),
     }
 }
 
 /// What of an entry fits on a line.
-fn table(entries: &[Entry]) -> String {
+fn table(entries: &[Entry], zone: &TimeZone) -> String {
     let fields = [
         Field::Time,
         Field::Repo,
@@ -218,6 +219,9 @@ fn table(entries: &[Entry]) -> String {
     let mut table = Table::new(&fields.map(Field::name));
     for entry in entries {
         table.row(fields.map(|field| {
+            if field == Field::Time {
+                return local::shown(entry.row.time, zone);
+            }
             entry.text(field).map_or("-".to_owned(), |text| text.chars().take(60).collect())
         }));
     }

@@ -13,6 +13,7 @@ pub mod explain;
 pub mod fetch;
 pub mod healthcheck;
 pub mod load;
+mod local;
 mod output;
 pub mod packaging;
 pub mod plan;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -13,8 +14,8 @@ use super::{
     deliveries::encode,
     exit::{Exit, Failure},
     explain::headline,
-    output,
-    status::{instant, word},
+    local, output,
+    status::word,
     table::Table,
 };
 
@@ -55,7 +56,10 @@ pub async fn run(command: &ShadowCommand, service: &Service) -> Result<Exit, Fai
     report.show_entries(service).await?;
     match args.format {
         Printed::Json => output::line(format_args!("{:#}", report.json(complete)))?,
-        Printed::Text => output::print(report.text(complete))?,
+        Printed::Text => {
+            report.localise(&local::zone_of(service).await);
+            output::print(report.text(complete))?;
+        }
     }
     Ok(Exit::Done)
 }
@@ -140,6 +144,16 @@ impl Report {
         json!({ "items": items, "looked_at": self.looked_at, "complete": complete })
     }
 
+    /// Tells instants in a zone.
+    fn localise(&mut self, zone: &TimeZone) {
+        for rule in self.rules.values_mut() {
+            let mut told = json!({ "last_at": rule.last_at, "samples": rule.samples });
+            told = local::localised(told, zone);
+            rule.last_at = told["last_at"].take();
+            rule.samples = told["samples"].as_array().cloned().unwrap_or_default();
+        }
+    }
+
     fn text(&self, complete: bool) -> String {
         if self.rules.is_empty() {
             return "no rule is in shadow, and none has held anything\n".to_owned();
@@ -148,13 +162,7 @@ impl Report {
         for (name, rule) in &self.rules {
             let name = if rule.now { name.clone() } else { format!("{name} (live now, or gone)") };
             let (reasons, receivers) = (listed(&rule.reasons), listed(&rule.receivers));
-            table.row([
-                name,
-                rule.messages.to_string(),
-                reasons,
-                receivers,
-                instant(&rule.last_at),
-            ]);
+            table.row([name, rule.messages.to_string(), reasons, receivers, word(&rule.last_at)]);
         }
         let mut text = table.render();
         for (name, rule) in self.rules.iter().filter(|(_, rule)| !rule.samples.is_empty()) {

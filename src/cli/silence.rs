@@ -13,8 +13,8 @@ use super::{
     client::Service,
     exit::{Exit, Failure},
     load::environment,
-    output,
-    status::{instant, word},
+    local, output,
+    status::word,
     table::Table,
 };
 
@@ -127,14 +127,15 @@ pub async fn run(command: &SilenceCommand, service: &Service) -> Result<Exit, Fa
             let path = format!("{PATH}/{id}");
             let answer =
                 service.must(service.ask(Method::DELETE, &path, Some(&json!({}))).await?)?;
-            print(&answer, args.format, |silence| {
+            print(&answer, (args.format, service), |silence| {
                 format!("{id} is over; it held {}\n", word(&silence["held"]))
             })
+            .await
         }
         SilenceCommand::Preview(args) => {
             let wish = json!({ "matchers": args.clauses, "preview": true });
             let answer = service.write(PATH, &wish).await?;
-            print(&answer, args.format, preview)
+            print(&answer, (args.format, service), preview).await
         }
     }
 }
@@ -156,14 +157,15 @@ async fn add(args: &AddArgs, service: &Service) -> Result<Exit, Failure> {
         }
     }
     let answer = service.write(PATH, &wish).await?;
-    print(&answer, args.format, |silence| {
+    print(&answer, (args.format, service), |silence| {
         format!("{} lasts until {}\n", word(&silence["id"]), end_of(silence))
     })
+    .await
 }
 
 async fn list(args: &PrintArgs, service: &Service) -> Result<Exit, Failure> {
     let answer = service.read(PATH).await?;
-    print(&answer, args.format, |answer| {
+    print(&answer, (args.format, service), |answer| {
         let mut table = Table::new(&["ID", "MATCHERS", "UNTIL", "HELD", "AUTHOR", "COMMENT"]);
         for silence in answer["items"].as_array().into_iter().flatten() {
             table.row([
@@ -177,6 +179,7 @@ async fn list(args: &PrintArgs, service: &Service) -> Result<Exit, Failure> {
         }
         table.render()
     })
+    .await
 }
 
 fn matchers(value: &Value) -> String {
@@ -186,14 +189,14 @@ fn matchers(value: &Value) -> String {
 fn end_of(silence: &Value) -> String {
     match silence["until"].as_str() {
         Some("next_success") => "the next success".to_owned(),
-        _ => instant(&silence["until"]),
+        _ => word(&silence["until"]),
     }
 }
 
 fn preview(preview: &Value) -> String {
     let mut text = format!(
         "since {}: {} entries match, {} messages about them were sent\n",
-        instant(&preview["since"]),
+        word(&preview["since"]),
         word(&preview["entries"]),
         word(&preview["notifications"]),
     );
@@ -212,7 +215,7 @@ fn preview(preview: &Value) -> String {
 /// The service can't be reached or refuses.
 pub async fn incidents(args: &PrintArgs, service: &Service) -> Result<Exit, Failure> {
     let answer = service.read("/api/v1/incidents").await?;
-    print(&answer, args.format, |answer| {
+    print(&answer, (args.format, service), |answer| {
         let mut table = Table::new(&["RULE", "WHAT", "SINCE", "FAILURES", "STATE", "KEY"]);
         for incident in answer["items"].as_array().into_iter().flatten() {
             let state = match (incident["held_by"].as_str(), incident["flapping"].as_bool()) {
@@ -226,7 +229,7 @@ pub async fn incidents(args: &PrintArgs, service: &Service) -> Result<Exit, Fail
             table.row([
                 word(&incident["rule"]),
                 word(&incident["reason"]),
-                instant(&incident["since"]),
+                word(&incident["since"]),
                 word(&incident["count"]),
                 state,
                 key.join(" "),
@@ -234,16 +237,20 @@ pub async fn incidents(args: &PrintArgs, service: &Service) -> Result<Exit, Fail
         }
         table.render()
     })
+    .await
 }
 
-fn print(
+async fn print(
     answer: &Value,
-    format: Printed,
+    (format, service): (Printed, &Service),
     text: impl FnOnce(&Value) -> String,
 ) -> Result<Exit, Failure> {
     match format {
         Printed::Json => output::line(format_args!("{answer:#}"))?,
-        Printed::Text => output::print(text(answer))?,
+        Printed::Text => {
+            let zone = local::zone_of(service).await;
+            output::print(text(&local::localised(answer.clone(), &zone)))?;
+        }
     }
     Ok(Exit::Done)
 }

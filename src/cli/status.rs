@@ -8,7 +8,7 @@ use super::{
     client::Service,
     exit::{Exit, Failure},
     load::plural,
-    output,
+    local, output,
     table::{Table, printable},
 };
 
@@ -30,11 +30,12 @@ pub async fn run(args: &StatusArgs, service: &Service) -> Result<Exit, Failure> 
         let message = "what answered is no triggerbell; check --url or `api.listen`";
         return Err(Failure::new(Exit::Unavailable, message));
     }
+    let ready = status["readiness"]["ready"].as_bool().unwrap_or(false);
+    let zone = local::zone_in(&status);
     match args.format {
         Printed::Json => output::line(format_args!("{status:#}"))?,
-        Printed::Text => output::print(text(&status))?,
+        Printed::Text => output::print(text(&local::localised(status, &zone)))?,
     }
-    let ready = status["readiness"]["ready"].as_bool().unwrap_or(false);
     Ok(if ready { Exit::Done } else { Exit::No })
 }
 
@@ -44,11 +45,11 @@ fn text(status: &Value) -> String {
         "triggerbell {} · {} · started {}\n",
         word(&status["version"]),
         plural(usize::try_from(rules).unwrap_or(usize::MAX), "rule"),
-        instant(&status["started_at"]),
+        word(&status["started_at"]),
     );
     let reload = &status["reload"];
     if reload.is_object() {
-        let (at, result) = (instant(&reload["at"]), word(&reload["result"]));
+        let (at, result) = (word(&reload["at"]), word(&reload["result"]));
         let why = reload["detail"].as_str().map_or(String::new(), |why| format!(": {why}"));
         text += &format!("reloaded {at}: {result}{}\n", printable(&why));
     }
@@ -58,7 +59,7 @@ fn text(status: &Value) -> String {
     }
     for alarm in list(&status["alarms"]) {
         let message = printable(&word(&alarm["message"]));
-        text += &format!("alarm since {}: {message}\n", instant(&alarm["since"]));
+        text += &format!("alarm since {}: {message}\n", word(&alarm["since"]));
     }
     let mut sources =
         Table::new(&["SOURCE", "STATE", "REPOS", "EVERY", "READ AT", "ENTRIES", "ERROR"]);
@@ -68,7 +69,7 @@ fn text(status: &Value) -> String {
             word(&source["state"]),
             word(&source["repos"]),
             every(source),
-            instant(&source["read_at"]),
+            word(&source["read_at"]),
             word(&source["entries"]),
             error_of(source),
         ]);
@@ -118,14 +119,6 @@ fn error_of(source: &Value) -> String {
         (Value::Null, Some(repo)) => format!("{repo}: {}", word(&failing["error"])),
         (error, _) => word(error),
     }
-}
-
-/// An instant to the second, which is as much as people read.
-pub(super) fn instant(value: &Value) -> String {
-    let parsed = value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    parsed
-        .and_then(|at| at.round(jiff::Unit::Second).ok())
-        .map_or_else(|| word(value), |at| at.to_string())
 }
 
 /// A value as one word or sentence; a dash for none.

@@ -206,6 +206,8 @@ pub struct Status {
     pub started_at: Timestamp,
     /// The present instant.
     pub now: Timestamp,
+    /// The configuration's time zone, by its name.
+    pub time_zone: Arc<str>,
     /// As [`Control::readiness`].
     pub readiness: Readiness,
     /// The sources, by name.

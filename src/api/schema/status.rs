@@ -70,6 +70,8 @@ pub(crate) struct Status {
     version: String,
     started_at: Timestamp,
     now: Timestamp,
+    /// The zone in which people read times, by its IANA name.
+    time_zone: String,
     readiness: Readiness,
     sources: BTreeMap<String, SourceStatus>,
     receivers: BTreeMap<String, LaneStatus>,

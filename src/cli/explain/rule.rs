@@ -17,7 +17,7 @@ use crate::{
         deliveries::encode,
         exit::{Exit, Failure},
         load::{self, Files, plural_of},
-        output, service_of,
+        local, output, service_of,
     },
     config::Config,
     domain::nearness,
@@ -31,9 +31,10 @@ const LOOKED_AT: usize = 2_000;
 /// # Errors
 /// There is no such rule, or neither a service nor a database to ask.
 pub(super) async fn run(name: &str, args: &ExplainArgs, files: &Files) -> Result<Exit, Failure> {
-    let asked = of_service(name, args, &service_of(&args.service, files)?).await;
+    let service = service_of(&args.service, files)?;
+    let asked = of_service(name, args, &service).await;
     let named = args.service.url.as_deref().is_some_and(|url| !url.is_empty());
-    let history = match asked {
+    let (history, zone) = match asked {
         Err(failure) if failure.exit == Exit::Unavailable && !named => {
             let config = load::config(files)?;
             let found = of_database(name, args, &config);
@@ -44,13 +45,13 @@ pub(super) async fn run(name: &str, args: &ExplainArgs, files: &Files) -> Result
             })?;
             let path = config.store.display();
             output::note(format_args!("no service answers; told from {path} and the rule files\n"));
-            found
+            (found, config.time_zone)
         }
-        asked => asked?,
+        asked => (asked?, local::zone_of(&service).await),
     };
     match args.format {
         Printed::Json => output::line(format_args!("{history:#}"))?,
-        Printed::Text => output::print(text(&history))?,
+        Printed::Text => output::print(text(&local::localised(history, &zone)))?,
     }
     Ok(Exit::Done)
 }

@@ -300,3 +300,37 @@ async fn what_a_command_line_gets_wrong_is_a_mistake_of_usage_before_anyone_is_a
     let args = ["silence", "list", "--url", "http://127.0.0.1:9"];
     assert_eq!(command(folder.path(), &args).await.code, 69, "nobody is there");
 }
+
+#[tokio::test]
+async fn times_are_told_in_the_zone_of_the_configuration_and_programs_read_utc() {
+    let running = Running::start("time_zone: America/Phoenix\n").await;
+    let id = running.ids("dead", 2).await.remove(0);
+    let add = ["silence", "add", "tag: v9", "--for", "1h", "--author", "me"];
+    let preview = ["silence", "preview", "tag: v9"];
+    for args in [
+        &["status"][..],
+        &add,
+        &["silence", "list"],
+        &preview,
+        &["deliveries", "list"],
+        &["deliveries", "show", &id],
+        &["explain", "--id", &id],
+        &["explain", "--rule", "all"],
+        &["fetch"],
+    ] {
+        let told = running.run(args).await;
+        assert_eq!(told.code, 0, "{args:?}: {told:?}");
+        assert!(told.out.contains("-07:00"), "{args:?}: {told:?}");
+        let utc = regex_automata::meta::Regex::new(r"\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap();
+        let (payload, _) = told.out.split_once("payload:").unwrap_or((&told.out, ""));
+        assert!(!utc.is_match(payload), "{args:?}: {told:?}");
+        let told = running.run(&[args, &["--format", "json"]].concat()).await;
+        assert!(!told.out.contains("-07:00"), "{args:?}: {told:?}");
+        assert!(utc.is_match(&told.out), "{args:?}: {told:?}");
+    }
+    // The service says so itself, to whoever has not its configuration.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let url = running.service.url.clone();
+    let told = command(elsewhere.path(), &["deliveries", "list", "--url", &url]).await;
+    assert!(told.out.contains("-07:00"), "{told:?}");
+}

@@ -169,7 +169,7 @@ async fn a_rule_is_explained_by_what_it_matched_and_what_it_missed_by_the_least(
     assert_eq!(rows[0], ["RULE", "MESSAGES", "REASONS", "RECEIVERS", "LAST"]);
     assert_eq!(rows[1][..6], ["tried/out", "3", "matched", "3", "ops", "3"]);
     assert!(
-        report.stdout.contains("matched to ops: entry of 2026-03-02T01:02:00Z"),
+        report.stdout.contains("matched to ops: entry of 2026-03-02T09:02:00+08:00"),
         "{}",
         report.stdout
     );
