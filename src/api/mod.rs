@@ -84,6 +84,7 @@ pub fn router(
         .split_for_parts();
     let (open, whole) = OpenApiRouter::with_openapi(openapi::empty())
         .routes(routes!(health::page))
+        .routes(routes!(notifications::page))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

@@ -1,6 +1,6 @@
 //! Notifications: where each stands, what its attempts came to, and the wish to try one again.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode, response::Html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -106,6 +106,20 @@ pub(crate) async fn show(
         None => json["payload"] = Value::Null,
     }
     Ok(Json(json))
+}
+
+/// A notification's page, for people: where the links in messages lead. Like the status page it is
+/// without data of its own, so that it needs no token; it asks the API.
+#[utoipa::path(
+    get,
+    path = "/notifications/{id}",
+    tag = "service",
+    operation_id = "notification_page",
+    params(("id" = inline(schema::Id), Path, description = "The notification's id")),
+    responses((status = 200, description = "The page", body = String, content_type = "text/html; charset=utf-8"))
+)]
+pub(crate) async fn page(Named(_): Named<NotificationId>) -> Html<&'static str> {
+    Html(include_str!("notification.html"))
 }
 
 /// What is sent, and the headers and query that come with it. What each attempt works out is shown as

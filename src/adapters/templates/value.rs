@@ -138,9 +138,9 @@ pub(super) fn more(context: &Context<'_>) -> u64 {
     all.saturating_sub(context.entries.len() as u64)
 }
 
-/// The address of a notification under the public one.
+/// The address of a notification's page under the public one.
 pub(super) fn link(base: &str, context: &Context<'_>) -> String {
-    format!("{base}/api/v1/notifications/{}", context.id)
+    format!("{base}/notifications/{}", context.id)
 }
 
 fn number<'a>(number: u64) -> Value<'a> {

@@ -293,11 +293,36 @@ async fn every_answer_has_the_headers_of_a_page_that_may_do_nothing_and_none_ope
         assert!(!head.contains("access-control-"), "{head}");
         assert!(!head.contains("\r\nserver:"), "{head}");
     }
-    let page = bell.get("/").await;
+    assert_tame(&bell.get("/").await);
+}
+
+/// A page that loads nothing foreign and makes no markup of what it is told.
+fn assert_tame(page: &Answer) {
+    assert_eq!(page.status, 200);
     assert!(page.header("content-type").unwrap().starts_with("text/html"));
     for foreign in ["src=\"http", "href=\"http", "url(http", "@import", "src=\"//"] {
         assert!(!page.body.contains(foreign), "nothing foreign is loaded: {foreign}");
     }
+    for unsafe_way in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write"] {
+        assert!(!page.body.contains(unsafe_way), "{unsafe_way}");
+    }
+}
+
+#[tokio::test]
+async fn the_link_of_a_message_leads_to_a_page_that_holds_no_data_and_asks_for_the_token() {
+    let api = "  token: tk-page\n  public_url: https://bell.example/under\n";
+    let bell = Bell::start(&line(1, "v1", 1), api, Receiver::start().await).await;
+    until("the message arrived", async || bell.receiver.count() > 0).await;
+    let message = bell.receiver.seen()[0].json()["data"].clone();
+    let path = message["url"].as_str().unwrap().strip_prefix("https://bell.example/under").unwrap();
+    assert_eq!(path, format!("/notifications/{}", message["id"].as_str().unwrap()));
+    let page = bell.get(path).await;
+    assert_tame(&page);
+    assert!(page.body.contains("This service asks for its token:"));
+    assert!(!page.body.contains("shop/api") && !page.body.contains("tk-page"));
+    // What it shows comes from there.
+    assert_eq!(bell.get(&format!("/api/v1{path}")).await.status, 401);
+    assert_eq!(bell.get("/notifications/nothing").await.status, 404);
 }
 
 #[tokio::test]

@@ -106,7 +106,7 @@ prop_compose! {
 
 const OURS: [&str; 2] = [
     "<https://wiki.example.internal/shop?a=1&amp;b=2|",
-    "<https://bell.example.internal/api/v1/notifications/",
+    "<https://bell.example.internal/notifications/",
 ];
 
 /// No construct in a Slack text but those that the template wrote, and no character that hides.

@@ -139,7 +139,7 @@ fn helpers_write_what_their_documents_say() {
     let id = written("{{id}}", &entries);
     assert_eq!(
         written("{{url}}", &entries),
-        format!("https://bell.example.internal/api/v1/notifications/{id}")
+        format!("https://bell.example.internal/notifications/{id}")
     );
 }
 

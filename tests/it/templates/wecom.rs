@@ -56,7 +56,7 @@ fn the_shipped_words_are_a_message_in_every_form() {
         content.starts_with("🔴 api 更新失败\n镜像仓库：shop/api\n镜像标签：v1.2.3\n"),
         "{content}"
     );
-    assert!(content.contains("查看详情 https://bell.example.internal/api/v1/notifications/"));
+    assert!(content.contains("查看详情 https://bell.example.internal/notifications/"));
     let second = of(form(WecomMessage::MarkdownV2));
     assert_eq!(second["msgtype"], "markdown_v2");
     let content = second["markdown_v2"]["content"].as_str().unwrap();
@@ -87,7 +87,7 @@ fn a_card_has_a_title_rows_links_and_somewhere_to_lead() {
     assert_eq!(links[0]["title"], "查看详情");
     assert_eq!(links[1]["url"], "https://wiki.example.internal/shop?a=1&b=2");
     let leads = card["card_action"]["url"].as_str().unwrap();
-    assert!(leads.starts_with("https://bell.example.internal/api/v1/notifications/"), "{leads}");
+    assert!(leads.starts_with("https://bell.example.internal/notifications/"), "{leads}");
 
     let own = WecomForm {
         card_url: Some("https://wiki.example.internal/".to_owned()),
