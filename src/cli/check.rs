@@ -74,7 +74,7 @@ pub struct World<'a> {
 /// The output can't be written.
 pub fn run(args: &CheckArgs, world: &mut World<'_>) -> io::Result<Exit> {
     if let Some(code) = &args.explain {
-        return explain(code, world);
+        return explain(code, args.format, world);
     }
     let mut checked = Checked::default();
     if args.paths.is_empty() {
@@ -105,7 +105,11 @@ pub fn run(args: &CheckArgs, world: &mut World<'_>) -> io::Result<Exit> {
     })
 }
 
-fn explain(name: &str, world: &mut World<'_>) -> io::Result<Exit> {
+fn explain(name: &str, format: Format, world: &mut World<'_>) -> io::Result<Exit> {
+    if format == Format::Sarif {
+        writeln!(world.err, "error: a code is explained as text or json")?;
+        return Ok(Exit::Usage);
+    }
     let Some(code) = Code::by_name(name.trim()) else {
         let mut known = Code::ALL.iter().map(|code| code.name());
         let near = nearest(name, known.clone()).unwrap_or("E012");
@@ -117,6 +121,14 @@ fn explain(name: &str, world: &mut World<'_>) -> io::Result<Exit> {
         )?;
         return Ok(Exit::Usage);
     };
+    if format == Format::Json {
+        let said = serde_json::json!({
+            "code": code.name(), "severity": code.severity().name(), "title": code.title(),
+            "explanation": code.explanation(),
+        });
+        writeln!(world.out, "{said:#}")?;
+        return Ok(Exit::Done);
+    }
     writeln!(
         world.out,
         "{} ({}): {}\n\n{}",

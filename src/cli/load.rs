@@ -9,7 +9,7 @@ use std::{
 use crate::{
     app::Loader,
     config::{self, Config, Loaded, Request, Whereabouts},
-    document::{Problems, nearest, text},
+    document::{Problem, Problems, Severity, nearest, text},
 };
 
 use super::{
@@ -37,51 +37,74 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 /// # Errors
 /// It has problems, all of which were printed.
 pub(crate) fn config(files: &Files) -> Result<Config, Failure> {
-    config_telling(files, |warnings| {
-        output::note(text(warnings, coloured(io::stderr().is_terminal())));
-    })
-}
-
-/// Writes warnings to the log, a line each.
-pub(crate) fn log_warnings(warnings: &Problems) {
-    for problem in warnings.iter() {
-        let position = problem.place.as_ref().map(|place| place.position());
-        tracing::warn!(
-            code = problem.code.name(),
-            file = problem.place.as_ref().map(|place| place.file.name()),
-            line = position.map(|position| position.line),
-            help = problem.help.as_deref(),
-            "{}",
-            problem.message
-        );
-    }
-}
-
-/// Loads the configuration, and has its warnings told.
-///
-/// # Errors
-/// It has problems, all of which were printed.
-pub(crate) fn config_telling(
-    files: &Files,
-    tell: impl FnOnce(&Problems),
-) -> Result<Config, Failure> {
-    let request = Request {
-        config: files.config.as_deref(),
-        data_dir: files.data_dir.as_deref(),
-        env: &environment,
-    };
-    match config::load(&request) {
+    match read(files) {
         Ok(Loaded { config, warnings }) => {
-            tell(&warnings);
+            output::note(text(&warnings, coloured(io::stderr().is_terminal())));
             Ok(config)
         }
         Err(problems) => Err(broken(&problems, "started")),
     }
 }
 
+/// Loads the configuration, and writes what is wrong with it to the log, a line each.
+///
+/// # Errors
+/// It has problems, all of which were logged.
+pub(crate) fn config_logging(files: &Files) -> Result<Config, Failure> {
+    match read(files) {
+        Ok(Loaded { config, warnings }) => {
+            log(&warnings);
+            Ok(config)
+        }
+        Err(problems) => {
+            log(&problems);
+            Err(summary(&problems, "started"))
+        }
+    }
+}
+
+fn read(files: &Files) -> Result<Loaded, Problems> {
+    let request = Request {
+        config: files.config.as_deref(),
+        data_dir: files.data_dir.as_deref(),
+        env: &environment,
+    };
+    config::load(&request)
+}
+
+/// Writes problems to the log, a line each.
+fn log(problems: &Problems) {
+    macro_rules! line {
+        ($level:expr, $problem:expr) => {{
+            let problem: &Problem = $problem;
+            let position = problem.place.as_ref().map(|place| place.position());
+            tracing::event!(
+                $level,
+                code = problem.code.name(),
+                file = problem.place.as_ref().map(|place| place.file.name()),
+                line = position.map(|position| position.line),
+                help = problem.help.as_deref(),
+                "{}",
+                problem.message
+            );
+        }};
+    }
+    for problem in problems.iter() {
+        match problem.severity() {
+            Severity::Error => line!(tracing::Level::ERROR, problem),
+            Severity::Warning => line!(tracing::Level::WARN, problem),
+        }
+    }
+}
+
 /// Prints the problems of broken files, and says how many there are and what was not done.
 pub(crate) fn broken(problems: &Problems, not_done: &str) -> Failure {
     output::note(text(problems, coloured(io::stderr().is_terminal())));
+    summary(problems, not_done)
+}
+
+/// How many problems there are, and what was not done.
+fn summary(problems: &Problems, not_done: &str) -> Failure {
     let (errors, warnings) = (problems.errors(), problems.warnings());
     let warnings = match warnings {
         0 => String::new(),

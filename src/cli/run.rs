@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     adapters::clock::SystemClock,
     app::{App, LoopFailed, StartError, watch_files},
+    config::Config,
     ports::Control,
     telemetry::{LogFormat, start_log},
 };
@@ -66,10 +67,28 @@ pub async fn run(args: RunArgs, files: &Files) -> Result<Exit, Failure> {
         load::environment("RUST_LOG").as_deref(),
         coloured(io::stderr().is_terminal()),
     );
-    let mut config = match args.log {
-        LogFormat::Text => load::config(files)?,
-        LogFormat::Json => load::config_telling(files, load::log_warnings)?,
-    };
+    match args.log {
+        LogFormat::Text => serve(args, load::config(files)?, files, cancel).await,
+        LogFormat::Json => {
+            // What ends it is a line of the log, too.
+            let ended = match load::config_logging(files) {
+                Ok(config) => serve(args, config, files, cancel).await,
+                Err(failure) => Err(failure),
+            };
+            ended.map_err(|failure| {
+                tracing::error!(exit_code = failure.exit as u8, "{}", failure.message);
+                Failure::new(failure.exit, "")
+            })
+        }
+    }
+}
+
+async fn serve(
+    args: RunArgs,
+    mut config: Config,
+    files: &Files,
+    cancel: CancellationToken,
+) -> Result<Exit, Failure> {
     if let Some(listen) = args.listen {
         config.api.listen = listen;
     }

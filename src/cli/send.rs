@@ -6,18 +6,20 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use jiff::Timestamp;
+use serde_json::json;
 
 use crate::{
     app,
     domain::{
         notification::{NotificationId, Reason},
-        outcome::{Class, Outcome, Scope},
+        outcome::{Class, Outcome, OutcomeRecord, Scope},
         rule::Severity,
     },
     ports::{Context, Delivery, RenderRequest, Renderer},
 };
 
 use super::{
+    Printed,
     exit::{Exit, Failure},
     load::{self, Files},
     output, sample,
@@ -37,6 +39,10 @@ pub struct SendArgs {
     /// A file with the entry to tell of, `-` for standard input; else a sample
     #[arg(long, value_name = "FILE")]
     pub entry: Option<String>,
+
+    /// How to print what came of it
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Printed,
 }
 
 /// Sends it once. Exit code 1 when the receiver refuses, 69 when it can't be reached now.
@@ -75,7 +81,7 @@ pub async fn run(args: &SendArgs, files: &Files) -> Result<Exit, Failure> {
     let parts = renderer
         .render(&request)
         .map_err(|error| Failure::new(Exit::Config, format!("the template failed: {error}")))?;
-    let mut exit = Exit::Done;
+    let mut sent = Vec::new();
     for (number, part) in parts.into_iter().enumerate() {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         let delivery = Delivery {
@@ -93,15 +99,40 @@ pub async fn run(args: &SendArgs, files: &Files) -> Result<Exit, Failure> {
             earlier: None,
         };
         let outcome = notifier.send(&delivery, Timestamp::now()).await;
-        exit = said(&args.receiver, &delivery.id, &outcome)?;
-        if exit != Exit::Done {
+        let delivered = outcome.class == Class::Delivered;
+        if args.format == Printed::Text {
+            said(&args.receiver, &delivery.id, &outcome)?;
+        }
+        sent.push((delivery.id, outcome));
+        if !delivered {
             break;
         }
     }
+    match args.format {
+        Printed::Text => Ok(Exit::Done),
+        Printed::Json => said_whole(&args.receiver, &sent),
+    }
+}
+
+/// What came of all of it, for programs: the outcomes as the API has them.
+fn said_whole(receiver: &str, sent: &[(NotificationId, Outcome)]) -> Result<Exit, Failure> {
+    let exit = match sent.last().map(|(_, outcome)| &outcome.class) {
+        Some(Class::Delivered) | None => Exit::Done,
+        Some(Class::Retry { .. }) => Exit::Unavailable,
+        Some(Class::Permanent(_)) => Exit::No,
+    };
+    let messages = sent
+        .iter()
+        .map(|(id, outcome)| json!({ "id": id, "outcome": OutcomeRecord::from(outcome) }));
+    let messages: Vec<_> = messages.collect();
+    let whole =
+        json!({ "receiver": receiver, "delivered": exit == Exit::Done, "messages": messages });
+    output::line(format_args!("{whole:#}"))?;
     Ok(exit)
 }
 
-fn said(receiver: &str, id: &NotificationId, outcome: &Outcome) -> Result<Exit, Failure> {
+/// Says that it was delivered, or fails.
+fn said(receiver: &str, id: &NotificationId, outcome: &Outcome) -> Result<(), Failure> {
     let status = outcome.status.map_or(String::new(), |status| format!(" (HTTP {status})"));
     let flags: Vec<_> = outcome.flags.iter().map(|flag| flag.name()).collect();
     let flags = if flags.is_empty() { String::new() } else { format!(" [{}]", flags.join(", ")) };
@@ -111,7 +142,7 @@ fn said(receiver: &str, id: &NotificationId, outcome: &Outcome) -> Result<Exit, 
             output::line(format_args!(
                 "delivered to {receiver}{status}{flags}: {detail} · id {id}"
             ))?;
-            Ok(Exit::Done)
+            Ok(())
         }
         Class::Retry { .. } => {
             let message = format!("not delivered{status}{flags}: {}", outcome.detail);

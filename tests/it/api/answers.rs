@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{Bell, items_of, line};
-use crate::support::{http, process::until, receiver::Receiver};
+use crate::support::{
+    http::{self, Answer},
+    process::until,
+    receiver::Receiver,
+};
 
 fn names(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()

@@ -123,6 +123,10 @@ async fn a_code_is_explained_and_one_that_there_is_not_is_a_wrong_command_line()
     assert_eq!(ended.code, 0);
     assert!(ended.out.starts_with("E041 (error): "), "{}", ended.out);
     assert!(ended.out.lines().count() > 2);
+    let json = ["check", "--explain", "e041", "--format", "json"];
+    let json = command(folder.path(), &json).await.json();
+    assert_eq!((&json["code"], &json["severity"]), (&"E041".into(), &"error".into()));
+    assert!(json["title"].is_string() && json["explanation"].is_string(), "{json:#}");
     let ended = command(folder.path(), &["check", "--explain", "E941"]).await;
     assert_eq!((ended.code, ended.out.as_str()), (2, ""));
     assert!(ended.err.contains("there is no code"), "{}", ended.err);

@@ -271,3 +271,35 @@ async fn a_log_in_json_holds_the_warnings_of_the_files_as_lines() {
     let text = command(folder.path(), &["run"]).await;
     assert!(text.err.starts_with("warning[W001]"), "{text:?}");
 }
+
+#[tokio::test]
+async fn what_keeps_a_service_from_starting_is_lines_of_a_log_of_json() {
+    let receiver = Receiver::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let told = async |code: i32| {
+        let ended = command(folder.path(), &["run", "--log", "json"]).await;
+        assert_eq!((ended.code, ended.out.as_str()), (code, ""), "{ended:?}");
+        let lines = ended.err.lines().map(|line| {
+            serde_json::from_str::<serde_json::Value>(line)
+                .unwrap_or_else(|error| panic!("{error}: {line}"))
+        });
+        lines.collect::<Vec<_>>()
+    };
+    config(folder.path(), "log.jsonl", &receiver.url, "  listen: nowhere\n  tokn: x\n");
+    let lines = told(78).await;
+    let of = |code: &str| lines.iter().find(|line| line["code"] == code).cloned();
+    let listen = of("E026").unwrap_or_else(|| panic!("{lines:#?}"));
+    assert_eq!(listen["level"], "ERROR");
+    assert!(listen["file"].as_str().unwrap().ends_with("triggerbell.yaml"));
+    assert!(listen["line"].is_u64());
+    let last = lines.last().unwrap();
+    assert_eq!(last["exit_code"], 78);
+    assert_eq!(last["message"], "2 errors; nothing was started");
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let api = format!("  listen: {}\n", taken.local_addr().unwrap());
+    config(folder.path(), "log.jsonl", &receiver.url, &api);
+    let lines = told(69).await;
+    let last = lines.last().unwrap();
+    assert!(last["message"].as_str().unwrap().contains("could not listen"), "{last}");
+}

@@ -278,3 +278,27 @@ async fn render_says_what_each_form_of_wecom_takes() {
         assert!(line.is_some_and(|line| line.contains(" of 2048 bytes")), "{form}: {}", all.out);
     }
 }
+
+#[tokio::test]
+async fn send_says_to_programs_what_came_of_it() {
+    let receiver = Receiver::answering(|_, seen| match seen.path.as_str() {
+        "/hook" => Reply { body: "fine".to_owned(), ..Reply::status(200) },
+        _ => Reply { body: "no_service".to_owned(), ..Reply::status(404) },
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    receivers(folder.path(), &receiver.url);
+    for (name, code, class, status) in
+        [("audit", 0, "delivered", 200), ("chat", 1, "permanent", 404)]
+    {
+        let ended = command(folder.path(), &["send", name, "--format", "json"]).await;
+        assert_eq!(ended.code, code, "{ended:?}");
+        let said = ended.json();
+        assert_eq!((&said["receiver"], &said["delivered"]), (&name.into(), &(code == 0).into()));
+        let message = &said["messages"][0];
+        assert_eq!(message["id"].as_str().unwrap().len(), 32);
+        assert_eq!(message["outcome"]["class"], class, "{said:#}");
+        assert_eq!(message["outcome"]["status"], status, "{said:#}");
+        assert!(!ended.all().contains("secret-path"), "{ended:?}");
+    }
+}
