@@ -10,7 +10,7 @@ use crate::{
         late::{LateMessage, shown},
         notification::{HeldBy, NotificationId, NotificationState},
     },
-    ports::{NotificationQuery, Payload, PayloadFormat, RetryText},
+    ports::{NotificationQuery, NotificationView, Payload, PayloadFormat, RetryText},
 };
 
 use super::{
@@ -62,7 +62,13 @@ pub(crate) async fn list(
     let NotificationsAsked { receiver, rule, .. } = asked;
     let query = NotificationQuery { before, limit, state, receiver, rule, held_by };
     let list = shared.store.notifications(query).await?;
-    Ok(Json(view::list(&list, view::notification)))
+    let shown = |view: &_| notification(&shared, view);
+    Ok(Json(view::list(&list, shown)))
+}
+
+/// A notification as it is kept, and as its lane lets it be sent.
+fn notification(shared: &Shared, view: &NotificationView) -> Value {
+    view::notification(view, shared.control.not_before(&view.receiver))
 }
 
 fn state_by_name(name: &str) -> Result<NotificationState, Problem> {
@@ -99,7 +105,7 @@ pub(crate) async fn show(
         .notification(id)
         .await?
         .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such notification"))?;
-    let mut json = view::notification(&found);
+    let mut json = notification(&shared, &found);
     json["attempt_list"] = json!(attempts);
     match payload {
         Some(payload) => put_payload(&mut json, payload),

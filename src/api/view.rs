@@ -18,8 +18,8 @@ pub(crate) fn entry(view: &EntryView) -> Json {
     })
 }
 
-/// A notification.
-pub(crate) fn notification(view: &NotificationView) -> Json {
+/// A notification; `not_before` is what its receiver's lane waits for.
+pub(crate) fn notification(view: &NotificationView, not_before: Option<Timestamp>) -> Json {
     let mut json = json!({
         "id": view.id,
         "receiver": view.receiver,
@@ -34,7 +34,9 @@ pub(crate) fn notification(view: &NotificationView) -> Json {
         "entries": view.entries,
         "created_at": view.created_at,
         "attempts": view.attempts,
-        "next_attempt_at": view.next_attempt_at.filter(|at| *at > Timestamp::MIN),
+        "next_attempt_at": view.next_attempt_at.filter(|at| *at > Timestamp::MIN).max(
+            not_before.filter(|_| view.next_attempt_at.is_some()),
+        ),
         "last_outcome": view.last_outcome,
     });
     if let Some(receiver) = &view.fallback_of {

@@ -125,6 +125,10 @@ impl Control for Service {
         })
     }
 
+    fn not_before(&self, receiver: &str) -> Option<Timestamp> {
+        self.parts.lanes.not_before(receiver)
+    }
+
     async fn readiness(&self) -> Readiness {
         let now = self.parts.clock.now();
         let sources = self.sources();

@@ -79,7 +79,7 @@ fn text(status: &Value) -> String {
         let closed = lane["closed"].as_str();
         lanes.row([
             name.clone(),
-            if closed.is_some() { "closed" } else { "open" }.to_owned(),
+            lane_state(lane, &status["now"]),
             word(&lane["pending"]),
             word(&lane["delivered"]),
             word(&lane["dead"]),
@@ -87,6 +87,18 @@ fn text(status: &Value) -> String {
         ]);
     }
     text + "\n" + &sources.render() + "\n" + &lanes.render()
+}
+
+/// Whether a lane sends, and when it will, where that is known.
+fn lane_state(lane: &Value, now: &Value) -> String {
+    let instant = |value: &Value| value.as_str()?.parse::<jiff::Timestamp>().ok();
+    let held = instant(&lane["held_until"]) > instant(now);
+    match (lane["closed"].as_str(), &lane["next_probe_at"]) {
+        (Some(_), Value::Null) => "closed".to_owned(),
+        (Some(_), probe) => format!("closed, tried {}", word(probe)),
+        (None, _) if held => format!("paused until {}", word(&lane["held_until"])),
+        (None, _) => "open".to_owned(),
+    }
 }
 
 /// How often a source's repositories are asked: those with news, and the slowest of the others where

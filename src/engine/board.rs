@@ -9,7 +9,10 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::{domain::outcome::OutcomeRecord, ports::LaneStatus};
+use crate::{
+    domain::outcome::OutcomeRecord,
+    ports::{ClosedLane, LaneStatus},
+};
 
 /// The lanes' boards. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +40,12 @@ impl LaneBoards {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(receiver);
     }
 
+    /// Before when nothing goes to a receiver: its lane is closed, or was asked to wait.
+    pub fn not_before(&self, receiver: &str) -> Option<Timestamp> {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.get(receiver).and_then(|lane| lane.held_until.max(lane.next_probe_at))
+    }
+
     /// All of them, without what only the store knows.
     pub fn read(&self) -> BTreeMap<Arc<str>, LaneStatus> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -58,10 +67,16 @@ impl LaneBoard {
     }
 
     /// Notes how the lane stands.
-    pub fn lane(&self, kind: &'static str, closed: Option<String>, held_until: Option<Timestamp>) {
+    pub fn lane(
+        &self,
+        kind: &'static str,
+        closed: Option<&ClosedLane>,
+        held_until: Option<Timestamp>,
+    ) {
         self.update(|status| {
             status.kind = kind;
-            status.closed = closed;
+            status.closed = closed.map(|closed| closed.detail.clone());
+            status.next_probe_at = closed.map(|closed| closed.next_probe_at);
             status.held_until = held_until;
         });
     }

@@ -87,6 +87,10 @@ pub trait Control: Send + Sync + 'static {
     /// They are not, or the store failed; what was in force stays.
     async fn reload(&self, by: &'static str) -> Result<Reloaded, ReloadRefused>;
 
+    /// Before when nothing goes to a receiver, where that is known: its lane is closed, or was asked
+    /// to wait.
+    fn not_before(&self, receiver: &str) -> Option<Timestamp>;
+
     /// What rules say of an entry, as JSON for people and programs.
     fn explain(&self, entry: &Entry) -> serde_json::Value;
 
@@ -336,6 +340,8 @@ pub struct LaneStatus {
     pub kind: &'static str,
     /// Why the lane is closed, where it is.
     pub closed: Option<String>,
+    /// When a closed lane is tried next.
+    pub next_probe_at: Option<Timestamp>,
     /// Nothing is sent before this instant, as the receiver asked.
     pub held_until: Option<Timestamp>,
     /// Notifications that wait.

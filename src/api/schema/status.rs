@@ -164,6 +164,9 @@ pub(crate) struct LaneStatus {
     kind: String,
     #[schema(required)]
     closed: Option<String>,
+    /// When a closed lane is tried next.
+    #[schema(required)]
+    next_probe_at: Option<Timestamp>,
     #[schema(required)]
     held_until: Option<Timestamp>,
     pending: u64,

@@ -203,6 +203,7 @@ impl Lane {
                     self.gate.look_now();
                     if bell.take_urgent() {
                         self.gate.probe_within(Duration::ZERO);
+                        self.show();
                     }
                 }
                 () = tokio::time::sleep(sleep) => {}
@@ -492,7 +493,6 @@ impl Lane {
     }
 
     fn show(&self) {
-        let closed = self.gate.closed().map(|closed| closed.detail.clone());
-        self.board.lane(self.notifier.kind(), closed, self.gate.hold_until());
+        self.board.lane(self.notifier.kind(), self.gate.closed(), self.gate.hold_until());
     }
 }

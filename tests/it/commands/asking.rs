@@ -334,3 +334,23 @@ async fn times_are_told_in_the_zone_of_the_configuration_and_programs_read_utc()
     let told = command(elsewhere.path(), &["deliveries", "list", "--url", &url]).await;
     assert!(told.out.contains("-07:00"), "{told:?}");
 }
+
+#[tokio::test]
+async fn a_lane_that_does_not_send_says_until_when_and_its_messages_are_not_due_before() {
+    for (mood, said) in [(410, "closed, tried 20"), (429, "paused until 20")] {
+        let running = Running::start("").await;
+        running.ids("dead", 2).await;
+        running.mood.store(mood, Ordering::Relaxed);
+        let lines = row(1, "v1", 1) + &row(2, "支付-v2", 1) + &row(3, "v3", 1);
+        write(running.folder.path(), "log.jsonl", &lines);
+        until(said, async || {
+            let status = running.run(&["status"]).await;
+            let pending = ["deliveries", "list", "--state", "pending", "--format", "json"];
+            let pending = running.run(&pending).await.json();
+            let next = pending["items"][0]["next_attempt_at"].as_str();
+            let next = next.and_then(|next| next.parse::<jiff::Timestamp>().ok());
+            status.out.contains(said) && next.is_some_and(|next| next > jiff::Timestamp::now())
+        })
+        .await;
+    }
+}
