@@ -1,11 +1,15 @@
 //! Entries: what was taken in, what rules said of it, and what could not be understood.
 
 use axum::{Json, extract::State, http::StatusCode};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
-use crate::{domain::entry::EntryId, ports::EntryQuery};
+use crate::{
+    domain::entry::{Entry, EntryId},
+    ports::{AttemptView, EntryQuery, NotificationView},
+};
 
 use super::{
     Problem, Shared,
@@ -106,18 +110,34 @@ pub(crate) async fn explain(
     Named(id): Named<EntryId>,
 ) -> Result<Json<Value>, Problem> {
     let found = shared.store.entry(id).await?.ok_or_else(not_found)?;
-    let mut json = shared.control.explain(&found.entry);
+    let mut json = shared.control.explain(&found.entry).await?;
     let mut messages = Vec::new();
     for &id in found.notifications.iter().take(EXPLAINED) {
-        if let Some((message, ..)) = shared.store.notification(id).await? {
-            messages.push(json!({
-                "id": id, "rule": message.rule, "receiver": message.receiver,
-                "reason": message.reason, "state": message.state, "held_by": message.held_by,
-            }));
+        if let Some((message, _, attempts)) = shared.store.notification(id).await? {
+            messages.push(explained(&shared, &found.entry, &message, &attempts).await?);
         }
     }
     json["notifications"] = messages.into();
     Ok(Json(json))
+}
+
+/// What became of a message that tells of an entry: what held it and why, or how its attempts went.
+pub(super) async fn explained(
+    shared: &Shared,
+    entry: &Entry,
+    message: &NotificationView,
+    attempts: &[AttemptView],
+) -> Result<Value, Problem> {
+    Ok(json!({
+        "id": message.id, "rule": message.rule, "receiver": message.receiver,
+        "reason": message.reason, "state": message.state, "held_by": message.held_by,
+        "because": shared.control.held_because(entry, message).await?,
+        "folded_into": message.folded_into, "created_at": message.created_at,
+        "attempts": message.attempts,
+        "last_attempt_at": attempts.last().map(|attempt| attempt.started_at),
+        "next_attempt_at": message.next_attempt_at.filter(|at| *at > Timestamp::MIN),
+        "last_outcome": message.last_outcome,
+    }))
 }
 
 /// The query of `GET rejected`.

@@ -12,6 +12,7 @@ use crate::{
 
 use super::{
     Problem, Shared,
+    entries::explained,
     problem::{Asked, Named, NoQuery},
     schema,
 };
@@ -99,17 +100,13 @@ pub(crate) async fn explain(
 
 /// What became of the messages of a rule that tell of an entry.
 async fn messages(shared: &Shared, entry: EntryId, rule: &str) -> Result<Vec<Value>, Problem> {
-    let found = shared.store.entry(entry).await?;
-    let ids = found.map(|view| view.notifications).unwrap_or_default();
+    let Some(found) = shared.store.entry(entry).await? else { return Ok(Vec::new()) };
     let mut messages = Vec::new();
-    for id in ids.into_iter().take(MESSAGES) {
-        if let Some((message, ..)) = shared.store.notification(id).await?
+    for &id in found.notifications.iter().take(MESSAGES) {
+        if let Some((message, _, attempts)) = shared.store.notification(id).await?
             && message.rule == rule
         {
-            messages.push(json!({
-                "id": id, "rule": message.rule, "receiver": message.receiver,
-                "reason": message.reason, "state": message.state, "held_by": message.held_by,
-            }));
+            messages.push(explained(shared, &found.entry, &message, &attempts).await?);
         }
     }
     Ok(messages)

@@ -12,17 +12,18 @@ use crate::{
     domain::{
         decision::{OpenIncident, State},
         entry::Entry,
+        held,
         memory::Subject,
         nearness::{self, RuleHistory},
-        notification::NotificationId,
+        notification::{HeldBy, NotificationId},
     },
     engine::{
         alarm::Alarms, board::LaneBoards, decider::Decider, intake::SourceBoards, wake::Wakes,
     },
     ports::{
-        Clock, Control, ControlError, EntryView, IncidentStatus, LaneStatus, OutboxCount,
-        Readiness, ReloadRefused, Reloaded, RetriedDead, RetryText, RuleStatus, SilencePreview,
-        SilenceStatus, SilenceText, SourceStatus, Status, Store, StoreError,
+        Clock, Control, ControlError, EntryView, IncidentStatus, LaneStatus, NotificationView,
+        OutboxCount, Readiness, ReloadRefused, Reloaded, RetriedDead, RetryText, RuleStatus,
+        SilencePreview, SilenceStatus, SilenceText, SourceStatus, Status, Store, StoreError,
     },
     telemetry::Metrics,
 };
@@ -216,10 +217,31 @@ impl Control for Service {
         self.parts.reloader.clone().reload(by).await
     }
 
-    fn explain(&self, entry: &Entry) -> serde_json::Value {
+    async fn explain(&self, entry: &Entry) -> Result<serde_json::Value, ControlError> {
+        let rules = {
+            let policy = self.parts.decider.policy();
+            policy.rules.explain(entry, self.parts.clock.now())
+        };
+        let id = entry.id;
+        let waiting = self.parts.decider.look(move |state| state.waiting(id)).await?;
+        Ok(serde_json::json!({ "entry": id, "rules": rules, "waiting": waiting }))
+    }
+
+    async fn held_because(
+        &self,
+        entry: &Entry,
+        message: &NotificationView,
+    ) -> Result<Option<String>, ControlError> {
+        if message.held_by == Some(HeldBy::Silenced)
+            && let Some(who) = silences::holding(&self.parts.decider, entry, message).await?
+        {
+            return Ok(Some(who));
+        }
         let policy = self.parts.decider.policy();
-        let rules = policy.rules.explain(entry, self.parts.clock.now());
-        serde_json::json!({ "entry": entry.id, "rules": rules })
+        let rule = policy.rules.rules().iter().find(|rule| *rule.name == *message.rule);
+        Ok(rule
+            .zip(message.held_by)
+            .map(|(rule, by)| held::because(rule, by, message.reason, message.created_at)))
     }
 
     fn explain_rule(&self, name: &str, entries: &[EntryView], limit: usize) -> Option<RuleHistory> {

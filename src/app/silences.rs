@@ -12,6 +12,7 @@ use crate::{
     domain::{
         clause::Clause,
         decision::State,
+        entry::Entry,
         memory::{At, Subject},
         notification::{HeldBy, NotificationState},
         silence::{Silence, SilenceWish, Until},
@@ -19,8 +20,8 @@ use crate::{
     },
     engine::decider::Decider,
     ports::{
-        ControlError, EntryQuery, NotificationQuery, SilencePreview, SilenceStatus, SilenceText,
-        Store,
+        ControlError, EntryQuery, NotificationQuery, NotificationView, SilencePreview,
+        SilenceStatus, SilenceText, Store,
     },
 };
 
@@ -107,6 +108,30 @@ fn status((id, silence): (Subject, &Silence)) -> SilenceStatus {
 pub(super) async fn list(decider: &Decider) -> Result<Vec<SilenceStatus>, ControlError> {
     let silences = decider.look(State::silences).await?;
     Ok(silences.iter().map(|(id, silence)| status((*id, silence))).collect())
+}
+
+/// The silence that holds a message about an entry, of those that still last.
+pub(super) async fn holding(
+    decider: &Decider,
+    entry: &Entry,
+    message: &NotificationView,
+) -> Result<Option<String>, ControlError> {
+    let at = message.created_at;
+    let silences = decider.look(State::silences).await?;
+    let holds = |silence: &Silence| {
+        silence.created_at.timestamp() <= at
+            && silence.clause.as_ref().is_some_and(|it| it.evaluate(entry, at) == Truth::True)
+    };
+    let found = silences.iter().find(|(_, silence)| holds(silence));
+    Ok(found.map(|found| {
+        let it = status((found.0, &found.1));
+        let until = match &*it.until {
+            "next_success" => "the next success",
+            until => until,
+        };
+        let comment = if it.comment.is_empty() { &*it.author } else { &*it.comment };
+        format!("{comment} (silence {} by {}, until {until})", it.id, it.author)
+    }))
 }
 
 async fn find(decider: &Decider, id: Subject) -> Result<SilenceStatus, ControlError> {

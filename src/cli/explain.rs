@@ -4,18 +4,26 @@
 //! running service, so nothing here decides anything. Deliberately absent: what a service remembers,
 //! for the entries of a file; they are explained as if they were all that ever happened.
 
+mod outcome;
 mod rule;
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Write as _,
+    sync::Arc,
+};
 
 use clap::Args;
-use jiff::tz::TimeZone;
+use jiff::{SignedDuration, tz::TimeZone};
 use serde_json::{Value, json};
 
 use crate::{
     config::Config,
     domain::{
+        entry::{Entry, EntryId},
         field::Field,
+        held,
+        notification::Reason,
         rehearsal::{Decided, Rehearsal},
     },
 };
@@ -92,30 +100,75 @@ pub async fn run(args: &ExplainArgs, files: &Files) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Decides the entries of a file, each at its own time.
+/// How long time goes on after the last entry, so that what waits then leaves.
+const GOES_ON: SignedDuration = SignedDuration::from_hours(24);
+
+/// Decides the entries of a file, each at its own time. A message is told under every entry that it
+/// tells of, whenever it leaves.
 fn of_file(file: &str, source: Option<&str>, config: &Config) -> Result<Vec<Value>, Failure> {
     let source = source_of(source, config)?;
     let now = jiff::Timestamp::now();
     let entries = sample::entries_of(file, &source, &config.time_zone, now)?;
     let start = entries.iter().map(|entry| entry.row.time).min().unwrap_or(now);
     let mut rehearsal = Rehearsal::new(&config.rules, start);
-    let mut explanations = Vec::with_capacity(entries.len());
-    for entry in &entries {
+    let mut explained: Vec<Explained> = Vec::with_capacity(entries.len());
+    let mut places: HashMap<EntryId, usize> = HashMap::with_capacity(entries.len());
+    for (index, entry) in entries.iter().enumerate() {
         let at = entry.row.time.max(rehearsal.now());
+        tell(rehearsal.advance(at), None, &places, &mut explained, config);
         let rules = config.rules.explain(entry, at);
-        let decided = rehearsal.feed(entry, at).decided;
-        let messages: Vec<Value> = decided.into_iter().map(message).collect();
-        let fields = entry.fields_json();
-        explanations.push(json!({ "entry": fields, "rules": rules, "messages": messages }));
+        explained.push(Explained { at, rules: json!(rules), messages: Vec::new() });
+        places.insert(entry.id, index);
+        let fed = rehearsal.feed(entry, at);
+        tell(fed.decided, Some(index), &places, &mut explained, config);
     }
-    Ok(explanations)
+    // Of reminders and absences of the time after it the file says nothing.
+    let end = rehearsal.now().saturating_add(GOES_ON).unwrap_or(jiff::Timestamp::MAX);
+    let mut rest = rehearsal.advance(end);
+    rest.retain(|it| !matches!(it.intent.reason, Reason::Reminder | Reason::Absent));
+    tell(rest, None, &places, &mut explained, config);
+    let of = |(entry, it): (&Arc<Entry>, Explained)| {
+        let fields = entry.fields_json();
+        json!({ "entry": fields, "at": it.at, "rules": it.rules, "messages": it.messages })
+    };
+    Ok(entries.iter().zip(explained).map(of).collect())
+}
+
+/// What is said of an entry.
+struct Explained {
+    /// When it was decided.
+    at: jiff::Timestamp,
+    rules: Value,
+    messages: Vec<Value>,
+}
+
+/// Adds what was decided to the entries that it tells of, and to the one that caused it.
+fn tell(
+    decided: Vec<Decided>,
+    cause: Option<usize>,
+    places: &HashMap<EntryId, usize>,
+    explained: &mut [Explained],
+    config: &Config,
+) {
+    for it in decided {
+        let told_of = it.intent.entries.iter().filter_map(|id| places.get(id).copied());
+        let told_of: BTreeSet<usize> = told_of.chain(cause).collect();
+        let message = message(it, config);
+        for index in told_of {
+            explained[index].messages.push(message.clone());
+        }
+    }
 }
 
 /// What an entry led to, for one receiver.
-fn message(Decided { at, intent }: Decided) -> Value {
+fn message(Decided { at, intent }: Decided, config: &Config) -> Value {
+    let rule = config.rules.rules().iter().find(|rule| rule.name == intent.rule);
+    let because = rule.zip(intent.held_by);
+    let because = because.map(|(rule, by)| held::because(rule, by, intent.reason, at));
     json!({
-        "at": at, "rule": intent.rule, "receiver": intent.receiver,
+        "at": at, "rule": intent.rule, "receiver": intent.receiver, "count": intent.count,
         "reason": intent.reason.name(), "held_by": intent.held_by.map(|by| by.name()),
+        "because": because,
     })
 }
 
@@ -125,10 +178,12 @@ async fn of_id(id: &str, service: &Service) -> Result<Vec<Value>, Failure> {
     for entry in stored::answers(id, service).await? {
         let id = word(&entry["id"]);
         let mut said = service.read(&format!("/api/v1/entries/{id}/explain")).await?;
-        let (rules, messages) = (said["rules"].take(), said["notifications"].take());
-        let fields = &entry["entry"];
-        explanations
-            .push(json!({ "id": id, "entry": fields, "rules": rules, "messages": messages }));
+        let [rules, messages, waiting] =
+            ["rules", "notifications", "waiting"].map(|name| said[name].take());
+        explanations.push(json!({
+            "id": id, "entry": &entry["entry"], "rules": rules, "messages": messages,
+            "waiting": waiting,
+        }));
     }
     Ok(explanations)
 }
@@ -166,26 +221,13 @@ fn text(explanation: &Value) -> String {
     text.push('\n');
     for rule in items(&explanation["rules"]) {
         explain_rule(&mut text, rule);
+        let recovers = |it: &Value| it["rule"] == rule["rule"] && it["reason"] == "recovered";
+        if items(&explanation["messages"]).any(recovers) && rule["truth"] != "true" {
+            text.push_str("  yes recover holds, which ends an incident\n");
+        }
     }
     text.push('\n');
-    let mut messages = items(&explanation["messages"]).peekable();
-    if messages.peek().is_none() {
-        text.push_str("nothing is sent, and nothing is held back\n");
-    }
-    for message in messages {
-        let [rule, receiver, reason] =
-            ["rule", "receiver", "reason"].map(|name| word(&message[name]));
-        let becomes = match (&message["held_by"], &message["state"]) {
-            (Value::Null, Value::Null) => format!("is sent to {receiver}"),
-            (Value::Null, state) => format!("for {receiver} is {}", word(state)),
-            (by, _) => format!("for {receiver} is held by {}", word(by)),
-        };
-        // Writing to a string can't fail.
-        let _ = match message["id"].as_str() {
-            Some(id) => writeln!(text, "{rule}: {reason} {becomes} (see `deliveries show {id}`)"),
-            None => writeln!(text, "{rule}: {reason} {becomes}"),
-        };
-    }
+    text.push_str(&outcome::of(explanation));
     text
 }
 

@@ -47,6 +47,7 @@ mod reconcile;
 mod silences;
 mod state;
 mod storms;
+mod waiting;
 
 use std::{sync::Arc, time::Duration};
 
@@ -64,6 +65,7 @@ use super::{
 
 pub use reconcile::{Closed, reconcile};
 pub use state::{OpenIncident, State};
+pub use waiting::Waiting;
 
 /// What happened.
 #[derive(Debug, Clone, Copy)]

@@ -24,6 +24,7 @@ pub mod comparison;
 pub mod decision;
 pub mod digest;
 mod group;
+pub mod held;
 pub mod incident;
 pub mod interval;
 pub mod memory;

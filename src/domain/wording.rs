@@ -78,7 +78,7 @@ pub(super) fn shortened(text: &str) -> String {
 }
 
 /// A duration as rules write it, in the largest unit that divides it: `90m`, `2h`, `30d`.
-fn duration(duration: Duration) -> String {
+pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     if duration.subsec_nanos() != 0 || seconds == 0 {
         return format!("{duration:?}");

@@ -14,7 +14,7 @@ use crate::domain::{
     rule::{Mode, Severity},
 };
 
-use super::{EntryView, RetriedDead, StoreError};
+use super::{EntryView, NotificationView, RetriedDead, StoreError};
 
 /// The running service, as the API sees it.
 #[async_trait]
@@ -91,8 +91,23 @@ pub trait Control: Send + Sync + 'static {
     /// to wait.
     fn not_before(&self, receiver: &str) -> Option<Timestamp>;
 
-    /// What rules say of an entry, as JSON for people and programs.
-    fn explain(&self, entry: &Entry) -> serde_json::Value;
+    /// What rules say of an entry, and what of it still waits to leave, as JSON for people and
+    /// programs.
+    ///
+    /// # Errors
+    /// The store failed.
+    async fn explain(&self, entry: &Entry) -> Result<serde_json::Value, ControlError>;
+
+    /// What holds a message about an entry, in a sentence; `None` where nothing does, and where its
+    /// rule is gone.
+    ///
+    /// # Errors
+    /// The store failed.
+    async fn held_because(
+        &self,
+        entry: &Entry,
+        message: &NotificationView,
+    ) -> Result<Option<String>, ControlError>;
 
     /// What a rule in force makes of entries, which are given newest first, naming at most `limit`
     /// matches and misses; `None` where there is no such rule.

@@ -5,6 +5,7 @@ mod asking;
 mod checking;
 mod explaining;
 mod help;
+mod outcomes;
 mod packaging;
 mod planning;
 mod replaying;

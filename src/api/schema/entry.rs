@@ -56,6 +56,21 @@ pub(crate) struct Explanation {
     rules: Vec<RuleExplained>,
     /// What became of the messages that tell of it, oldest first.
     notifications: Vec<MessageExplained>,
+    /// Messages that are to tell of it and have not left.
+    waiting: Vec<MessageWaiting>,
+}
+
+/// A message that is to leave later, with others that it gathers.
+#[derive(ToSchema)]
+pub(crate) struct MessageWaiting {
+    rule: String,
+    receivers: Vec<String>,
+    /// `group` or `catch_up`.
+    waits_in: String,
+    #[schema(required)]
+    until: Option<Timestamp>,
+    /// Of how many entries it tells so far.
+    count: u64,
 }
 
 /// What became of a message.
@@ -72,6 +87,19 @@ pub(crate) struct MessageExplained {
     /// What held it back.
     #[schema(inline, required)]
     held_by: Option<HeldByWord>,
+    /// The same in a sentence: which silence, which rule, until when.
+    #[schema(required)]
+    because: Option<String>,
+    #[schema(required)]
+    folded_into: Option<String>,
+    created_at: Timestamp,
+    attempts: u32,
+    #[schema(required)]
+    last_attempt_at: Option<Timestamp>,
+    #[schema(required)]
+    next_attempt_at: Option<Timestamp>,
+    #[schema(required)]
+    last_outcome: Option<Outcome>,
 }
 
 /// What followed from a match.

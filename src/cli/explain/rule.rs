@@ -91,9 +91,10 @@ fn text(history: &Value) -> String {
             let _ = writeln!(text, "  not asked, since {by} matched and says `stop`");
         }
         for message in items(&one["notifications"]) {
-            let what = match message["held_by"].as_str() {
-                Some(by) => format!("held by {by}"),
-                None => word(&message["state"]),
+            let what = match (message["held_by"].as_str(), message["because"].as_str()) {
+                (Some(by), Some(because)) => format!("held ({by}): {because}"),
+                (Some(by), None) => format!("held ({by})"),
+                (None, _) => word(&message["state"]),
             };
             let [reason, receiver] = ["reason", "receiver"].map(|name| word(&message[name]));
             let _ = writeln!(text, "  {reason} to {receiver}: {what}");

@@ -25,7 +25,7 @@ const RULES: &str = r"rules:
     mode: shadow
 ";
 
-fn write(folder: &Path) {
+pub(super) fn write(folder: &Path) {
     let config = "sources:\n  shop:\n    file: {path: log.json}\nreceivers:\n  ops:\n    webhook:\n      \
                   url: http://127.0.0.1:9/planted-hook\nrules: [rules.yaml]\n";
     fs::write(folder.join("triggerbell.yaml"), config).unwrap();
@@ -33,7 +33,7 @@ fn write(folder: &Path) {
 }
 
 /// A row as the file of entries has it.
-fn row(time: &str, tag: &str, code: i64) -> String {
+pub(super) fn row(time: &str, tag: &str, code: i64) -> String {
     format!(
         r#"{{"repo":"shop/api","tag":"{tag}","time":"{time}","service":"api","returnCode":{code}}}"#
     )
@@ -104,7 +104,7 @@ async fn a_source_that_there_is_none_of_and_a_file_of_nothing_are_said() {
 }
 
 /// A service that took in three rows, of which its rule matched one.
-async fn service(folder: &Path, receiver: &Receiver) -> Service {
+pub(super) async fn service(folder: &Path, receiver: &Receiver) -> Service {
     let rows = [
         row("2026-03-02 09:00:00", "v1.2.3", 1),
         row("2026-03-02 09:01:00", "latest", 0).replace("api", "web"),
@@ -143,7 +143,7 @@ async fn a_rule_is_explained_by_what_it_matched_and_what_it_missed_by_the_least(
     let explained = ran(folder.path(), &args, &[]).await;
     assert_eq!(explained.code, Some(0), "{}", explained.said());
     let page = fs::read_to_string("docs/commands.md").unwrap();
-    let block = page.split("## `explain`").nth(1).unwrap().split("```text\n").nth(2).unwrap();
+    let block = page.split("## `explain`").nth(1).unwrap().split("```text\n").nth(3).unwrap();
     assert_eq!(explained.stdout, block.split("```").next().unwrap());
 
     let other = ["explain", "--rule", "tried/out", "--url", &running.url, "--format", "json"];

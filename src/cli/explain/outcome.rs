@@ -1,0 +1,97 @@
+//! What became of the messages about an entry, in the words of `explain`.
+//!
+//! Deliberately absent: why one is held, which the service and the rules say.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::{items, word};
+
+/// What was sent, held, or still waits.
+pub(super) fn of(explanation: &Value) -> String {
+    let mut text = String::new();
+    for message in items(&explanation["messages"]) {
+        let [rule, reason] = ["rule", "reason"].map(|name| word(&message[name]));
+        let becomes = of_message(message, &explanation["at"]);
+        // Writing to a string can't fail.
+        let _ = match message["id"].as_str() {
+            Some(id) => writeln!(text, "{rule}: {reason} {becomes} (see `deliveries show {id}`)"),
+            None => writeln!(text, "{rule}: {reason} {becomes}"),
+        };
+    }
+    for message in items(&explanation["waiting"]) {
+        let [rule, place] = ["rule", "waits_in"].map(|name| word(&message[name]));
+        let receivers: Vec<String> = items(&message["receivers"]).map(word).collect();
+        let until = match &message["until"] {
+            Value::Null => String::new(),
+            until => format!(" until {}", word(until)),
+        };
+        let receivers = receivers.join(", ");
+        let _ = writeln!(
+            text,
+            "{rule}: waits for {receivers} in a {place}{until}{}",
+            of_how_many(message)
+        );
+    }
+    if text.is_empty() {
+        text.push_str("nothing is sent, and nothing is held back\n");
+    }
+    text
+}
+
+/// What became of a message; `decided_at` is when the entry was.
+pub(super) fn of_message(message: &Value, decided_at: &Value) -> String {
+    let receiver = word(&message["receiver"]);
+    if let Some(by) = message["held_by"].as_str() {
+        return match message["because"].as_str() {
+            Some(because) => format!("for {receiver} is held ({by}): {because}"),
+            None => format!("for {receiver} is held ({by})"),
+        };
+    }
+    match message["state"].as_str() {
+        None => {
+            let later = message["at"] != *decided_at;
+            let at = if later { format!(" at {}", word(&message["at"])) } else { String::new() };
+            format!("is sent to {receiver}{at}{}", of_how_many(message))
+        }
+        Some("delivered") => format!("is delivered to {receiver}{}", of_attempts(message)),
+        Some("dead") => format!("for {receiver} was given up{}", of_attempts(message)),
+        Some("folded") => {
+            format!("for {receiver} is told by the digest {}", word(&message["folded_into"]))
+        }
+        Some(state) => {
+            let next = match &message["next_attempt_at"] {
+                Value::Null => String::new(),
+                next => format!(", next tried at {}", word(next)),
+            };
+            format!("for {receiver} is {state}{next}{}", of_attempts(message))
+        }
+    }
+}
+
+fn of_how_many(message: &Value) -> String {
+    match message["count"].as_u64() {
+        Some(count) if count > 1 => format!(", for {count} entries"),
+        _ => String::new(),
+    }
+}
+
+/// When it was tried last, how often, and what was answered.
+fn of_attempts(message: &Value) -> String {
+    let mut text = String::new();
+    if let Some(at) = message["last_attempt_at"].as_str() {
+        let _ = write!(text, ", tried at {}", word(&at.into()));
+    }
+    if let Some(attempts) = message["attempts"].as_u64().filter(|attempts| *attempts > 1) {
+        let _ = write!(text, ", attempt {attempts}");
+    }
+    let outcome = &message["last_outcome"];
+    if let Some(status) = outcome["status"].as_u64() {
+        let _ = write!(text, ", HTTP {status}");
+    }
+    if let Some(detail) = outcome["detail"].as_str() {
+        let _ = write!(text, ": {}", word(&detail.into()));
+    }
+    text
+}
