@@ -39,7 +39,7 @@ rules:
     let parts: Vec<&str> = explained.stdout.split("entry of 2026").skip(1).collect();
     let ends = parts.iter().map(|part| part.trim_end().rsplit("\n\n").next().unwrap());
     let ends: Vec<Vec<&str>> = ends.map(|end| end.lines().collect()).collect();
-    let together = "gathered: matched is sent to ops at 2026-03-02T01:00:20Z, for 2 entries";
+    let together = "gathered: matched is sent to ops at 2026-03-02T09:00:20+08:00, for 2 entries";
     assert_eq!(
         ends[0],
         [
@@ -59,7 +59,7 @@ rules:
             "explained: matched for ops is held (inhibited): watched has an incident with the \
              same service",
             together,
-            "seldom: summary is sent to ops at 2026-03-02T01:10:00Z",
+            "seldom: summary is sent to ops at 2026-03-02T09:10:00+08:00",
         ]
     );
     assert!(parts[2].contains("watched: did not match"), "{}", parts[2]);
