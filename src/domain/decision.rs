@@ -46,6 +46,7 @@ mod over;
 mod reconcile;
 mod silences;
 mod state;
+mod still_held;
 mod storms;
 mod waiting;
 

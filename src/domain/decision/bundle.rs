@@ -12,7 +12,6 @@ use crate::domain::{
     entry::{Entry, EntryId, Row, WallTime},
     group::{Bundle, Kind, Listed},
     incident::{Incident, IncidentView, ToldTo, Waits},
-    interval,
     memory::{At, Slot, Subject},
     notification::{HeldBy, Intent, Key, NotificationId, Reason},
     quiet::AtEnd,
@@ -181,19 +180,14 @@ impl Decision<'_> {
             self.state.bundles.remove(slot);
             return;
         };
-        // A mute that has begun again meanwhile has not ended.
-        if bundle.kind == Kind::Mute
-            && let Some(mute) = &self.rules.rules()[index].quiet.mute
-            && let Some(end) = interval::end_of(&mute.during, self.clock)
-        {
-            self.state.bundles.edit(slot, |bundle| bundle.due = Some(end.into()));
-            return;
-        }
         self.close_bundle(index, slot);
     }
 
     /// Has a bundle leave.
     pub(super) fn close_bundle(&mut self, index: usize, slot: &Slot) {
+        if self.is_still_held(index, slot) {
+            return;
+        }
         let Some(bundle) = self.state.bundles.get(slot).cloned() else { return };
         match bundle.kind {
             Kind::Group | Kind::CatchUp | Kind::Silence => {

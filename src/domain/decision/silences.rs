@@ -5,7 +5,6 @@
 use super::Decision;
 use crate::domain::{
     entry::Entry,
-    group::Kind,
     memory::{Slot, Subject},
     notification::HeldBy,
     rule::DEFAULT_BY,
@@ -18,16 +17,20 @@ impl Decision<'_> {
         Slot::new(&self.state.nameless, id)
     }
 
+    /// Whether a silence holds alerts about an entry.
+    fn holds(&self, silence: &Silence, about: &Entry) -> bool {
+        let clause = silence.clause.as_ref();
+        clause.is_some_and(|clause| clause.evaluate(about, self.clock) == Truth::True)
+    }
+
+    /// Whether any silence does; nothing is noted of it.
+    pub(super) fn is_silenced(&self, about: &Entry) -> bool {
+        self.state.silences.iter().any(|(_, silence)| self.holds(silence, about))
+    }
+
     /// The oldest silence that holds alerts about an entry, which is noted in it.
     pub(super) fn silence_of(&mut self, about: &Entry) -> Option<Subject> {
-        if self.state.silences.is_empty() {
-            return None;
-        }
-        let holds = |silence: &Silence| {
-            let clause = silence.clause.as_ref();
-            clause.is_some_and(|clause| clause.evaluate(about, self.clock) == Truth::True)
-        };
-        let holding = self.state.silences.iter().filter(|(_, silence)| holds(silence));
+        let holding = self.state.silences.iter().filter(|(_, silence)| self.holds(silence, about));
         let first = holding.min_by_key(|(slot, silence)| (silence.created_at, slot.subject));
         let slot = first?.0.clone();
         self.state.silences.edit(&slot, |silence| {
@@ -88,10 +91,7 @@ impl Decision<'_> {
         if self.state.silences.remove(&slot).is_none() {
             return;
         }
-        let bundles = self
-            .state
-            .bundles
-            .find(|_, bundle| bundle.kind == Kind::Silence && bundle.silence == Some(id));
+        let bundles = self.state.bundles.find(|_, bundle| bundle.silence == Some(id));
         for slot in bundles {
             match self.rules.lookup.by_name.get(&slot.rule) {
                 Some(&index) => self.close_bundle(index, &slot),

@@ -6,9 +6,10 @@ use jiff::SignedDuration;
 use triggerbell::domain::{
     decision::Input,
     rule::{RuleSet, Sources},
+    silence::Until,
 };
 
-use super::stage::{START, Stage, rules_with};
+use super::stage::{START, Stage, after, rules_with};
 
 const EXPLAINED: &str = "
   - name: cluster-down
@@ -228,4 +229,52 @@ fn a_source_that_is_gone_is_not_waited_for() {
         reads(&mut stage, "shop");
     }
     assert_eq!(stage.told(), ["1h absent"]);
+}
+
+fn muted_at_lunch() -> Stage {
+    let rule = "
+  - name: failed
+    match: {returnCode: {not: 0}}
+    notify: change
+    mute: {during: [lunch], at_end: summary}
+";
+    Stage::with(rule, LUNCH)
+}
+
+fn until(when: &str) -> Until {
+    Until::At((START + after(when)).into())
+}
+
+#[test]
+fn a_silence_that_ends_in_a_mute_is_summed_up_when_the_mute_ends() {
+    let mut stage = muted_at_lunch();
+    stage.at("170m").silence(1, "{service: api}", until("190m")).at("175m").fails("api");
+    stage.at("239m");
+    assert_eq!(stage.told(), [""; 0], "the silence is over, lunch is not");
+    stage.restart().at("5h").works("api").at("6h");
+    assert_eq!(stage.told(), ["4h summary api", "5h recovered api"]);
+}
+
+#[test]
+fn a_mute_that_ends_in_a_silence_is_summed_up_when_the_silence_ends() {
+    let mut stage = muted_at_lunch();
+    stage.at("190m").fails("api").at("200m").silence(1, "{service: api}", until("5h"));
+    stage.at("299m");
+    assert_eq!(stage.told(), [""; 0], "lunch is over, the silence is not");
+    stage.restart().at("6h").works("api");
+    assert_eq!(stage.told(), ["5h summary api", "6h recovered api"]);
+    // What no silence holds leaves when the mute ends.
+    let mut stage = muted_at_lunch();
+    stage.at("190m").fails("api").at("200m").silence(1, "{service: web}", until("5h")).at("6h");
+    assert_eq!(stage.told(), ["4h summary api"]);
+}
+
+#[test]
+fn of_two_silences_the_last_to_end_is_summed_up() {
+    let mut stage = muted_at_lunch();
+    stage.silence(1, "{service: api}", until("1h")).silence(2, "{clusterId: cls-1}", until("2h"));
+    stage.at("10m").fails("api").at("119m");
+    assert_eq!(stage.told(), [""; 0]);
+    stage.at("150m");
+    assert_eq!(stage.told(), ["2h summary api"]);
 }
