@@ -310,7 +310,10 @@ async fn ten_thousand_alerts_to_a_robot_held_to_twenty_a_minute_are_a_handful_of
         assert_eq!(listed + number("……另有", "条"), failing + over, "each thing once: {content}");
         assert!(!content.contains("failing"), "it is told in Chinese: {content}");
         things += failing + over;
-        assert!(content.contains(&format!("/api/v1/notifications/{id}")), "{content}");
+        assert!(
+            content.contains(&format!("https://bell.example.internal/notifications/{id}")),
+            "{content}"
+        );
         delivered.insert(*id);
     }
     assert!((2..=5).contains(&taken.len()), "a handful, not {}", taken.len());
