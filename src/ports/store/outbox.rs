@@ -96,7 +96,7 @@ pub struct Claim {
     /// The clock was set back: waits that are longer than any can have been meant are shortened
     /// first.
     pub fit_waits: bool,
-    /// Look for the message that each follows ([`Delivery::earlier`]).
+    /// Look for the message that each follows ([`Delivery::earlier`](crate::ports::Delivery::earlier)).
     pub follow: bool,
     /// Only this one, with the parts behind it.
     pub unfinished: Option<Unfinished>,
@@ -209,9 +209,9 @@ pub enum SettleAs {
     Pending {
         /// When it is due.
         at: Timestamp,
-        /// Send the plain form next, as in [`Delivery::plain`].
+        /// Send the plain form next, as in [`Delivery::plain`](crate::ports::Delivery::plain).
         plain: bool,
-        /// Whether the attempt counts in [`Delivery::failures`].
+        /// Whether the attempt counts in [`Delivery::failures`](crate::ports::Delivery::failures).
         failed: bool,
     },
     /// Given up; the next of its key is due.
