@@ -20,6 +20,10 @@ const MAX_BOXES: usize = 128;
 /// The most questions that are asked to decide about one rule.
 const MAX_QUESTIONS: usize = 20_000;
 
+/// The most questions that are asked for a whole set of rules: some seconds. A thousand rules of the
+/// usual kinds ask a tenth of them.
+const MAX_QUESTIONS_OF_ALL: u64 = 600_000;
+
 /// The most steps that automata are walked for a whole set of rules: some seconds.
 const MAX_STEPS: u64 = 50_000_000;
 
@@ -112,6 +116,8 @@ pub(super) struct Space {
     alphabets: HashMap<Field, Option<Language>>,
     /// Steps that may still be taken.
     budget: u64,
+    /// Questions that may still be asked.
+    questions: u64,
     /// By field and tests: a value, where there is one.
     values: HashMap<(Field, Vec<(Atom, bool)>), Decided>,
 }
@@ -133,6 +139,7 @@ impl Default for Space {
             tests: Vec::new(),
             alphabets: HashMap::new(),
             budget: MAX_STEPS,
+            questions: MAX_QUESTIONS_OF_ALL,
             values: HashMap::new(),
         }
     }
@@ -375,6 +382,7 @@ impl Space {
         let mut questions = 0;
         for other in others.iter().flat_map(|others| others.iter()) {
             questions += left.len();
+            self.questions = self.questions.checked_sub(left.len() as u64).ok_or(TooLarge)?;
             left = left.iter().flat_map(|one| self.without(one, other)).collect();
             if left.len() > MAX_BOXES || questions > MAX_QUESTIONS {
                 return Err(TooLarge);
