@@ -20,6 +20,9 @@ use crate::{
 
 use super::error::{Failure, Outcome};
 
+/// The class of an outcome that `outbox` holds for a delivered row.
+pub(super) const DELIVERED: &str = "delivered";
+
 /// A value that stands in a column as a number.
 pub(super) trait Coded: Sized + Copy + 'static {
     /// Every value.

@@ -20,7 +20,7 @@ use crate::{
 
 use super::{
     Writing,
-    code::{Coded, Utf8, instant_or_none, json_into, ms, ms_not_before},
+    code::{Coded, DELIVERED, Utf8, instant_or_none, json_into, ms, ms_not_before},
     error::Outcome,
     line,
     names::find_name,
@@ -157,9 +157,6 @@ fn fits_the_row(settlement: &Settlement) -> bool {
         && retry_after_s.is_none()
         && detail.len() <= DETAIL_BYTES
 }
-
-/// The class of an outcome that `outbox` holds for a delivered row.
-pub(super) const DELIVERED: &str = "delivered";
 
 fn put_attempt(writing: &mut Writing, settlement: &Settlement) -> Outcome<()> {
     let Writing { conn, buffer, .. } = writing;

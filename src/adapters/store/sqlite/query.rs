@@ -15,11 +15,10 @@ use crate::{
 };
 
 use super::{
-    code::{Code, Coded, instant, instant_or_none},
+    code::{Code, Coded, DELIVERED, instant, instant_or_none},
     cursors::fields,
     error::{Failure, Outcome},
     names::find_name,
-    outbox::DELIVERED,
 };
 
 /// The most items of a page.
