@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     domain::memory::Subject,
@@ -16,19 +16,33 @@ use super::{
     schema,
 };
 
+/// The query of `GET incidents`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IncidentsAsked {
+    /// Only of this rule.
+    rule: Option<String>,
+    /// Only of this source.
+    source: Option<String>,
+}
+
 /// All incidents that are open, by rule and key.
 #[utoipa::path(
     get,
     path = "/incidents",
     tag = "quiet",
     operation_id = "list_incidents",
+    params(IncidentsAsked),
     responses((status = 200, description = "All of them", body = schema::Incidents))
 )]
 pub(crate) async fn incidents(
     State(shared): State<Shared>,
-    Asked(NoQuery {}): Asked<NoQuery>,
+    Asked(asked): Asked<IncidentsAsked>,
 ) -> Result<Json<Value>, Problem> {
-    let incidents: Vec<IncidentStatus> = shared.control.incidents().await?;
+    let is = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|it| it == name);
+    let mut incidents: Vec<IncidentStatus> = shared.control.incidents().await?;
+    incidents.retain(|one| is(&asked.rule, &one.rule) && is(&asked.source, &one.source));
     Ok(Json(json!({ "items": incidents, "next": null })))
 }
 

@@ -150,7 +150,7 @@ enum Command {
     /// What fails now, by a running service
     Incidents {
         #[command(flatten)]
-        args: silence::PrintArgs,
+        args: silence::IncidentsArgs,
         #[command(flatten)]
         service: ServiceArgs,
     },

@@ -70,6 +70,7 @@ pub async fn run(args: &SendArgs, files: &Files) -> Result<Exit, Failure> {
         severity: Severity::Info,
         entries: &entries,
         count: entries.len() as u64,
+        more: None,
         incident: None,
         digest: None,
         now,

@@ -11,6 +11,7 @@ use crate::{app, document::parse_duration};
 use super::{
     Printed,
     client::Service,
+    deliveries::encode,
     exit::{Exit, Failure},
     load::environment,
     local, output,
@@ -144,7 +145,8 @@ async fn add(args: &AddArgs, service: &Service) -> Result<Exit, Failure> {
     let mut wish = match (&args.extend, &args.clauses) {
         (Some(id), _) => json!({ "id": super::deliveries::checked_id(id)? }),
         (None, clauses) => {
-            let author = args.author.clone().or_else(|| environment("USER"));
+            let known = || environment("USER").or_else(|| environment("LOGNAME"));
+            let author = args.author.clone().or_else(known);
             let Some(author) = author.filter(|author| !author.is_empty()) else {
                 return Err(Failure::new(Exit::Usage, "say who wants it: --author NAME"));
             };
@@ -209,13 +211,24 @@ fn preview(preview: &Value) -> String {
     text
 }
 
+/// Which incidents, and how to print them.
+#[derive(Debug, Clone, Args)]
+pub struct IncidentsArgs {
+    /// Only of this rule
+    #[arg(long)]
+    pub rule: Option<String>,
+    #[command(flatten)]
+    print: PrintArgs,
+}
+
 /// Prints the incidents of a running service.
 ///
 /// # Errors
 /// The service can't be reached or refuses.
-pub async fn incidents(args: &PrintArgs, service: &Service) -> Result<Exit, Failure> {
-    let answer = service.read("/api/v1/incidents").await?;
-    print(&answer, (args.format, service), |answer| {
+pub async fn incidents(args: &IncidentsArgs, service: &Service) -> Result<Exit, Failure> {
+    let query = args.rule.as_deref().map(|rule| format!("?rule={}", encode(rule)));
+    let answer = service.read(&format!("/api/v1/incidents{}", query.unwrap_or_default())).await?;
+    print(&answer, (args.print.format, service), |answer| {
         let mut table = Table::new(&["RULE", "WHAT", "SINCE", "FAILURES", "STATE", "KEY"]);
         for incident in answer["items"].as_array().into_iter().flatten() {
             let state = match (incident["held_by"].as_str(), incident["flapping"].as_bool()) {

@@ -12,6 +12,7 @@ use super::{
     incident::{ToldTo, Waits, key},
     memory::{At, Record, Subject},
     notification::{HeldBy, Key, Reason},
+    seen::Seen,
 };
 
 /// What a bundle waits for.
@@ -64,6 +65,9 @@ pub(super) struct Listed {
     pub(super) alerts: u64,
     #[serde(with = "key")]
     pub(super) key: Key,
+    /// The rest of its entry, where no incident remembers it.
+    #[serde(default, skip_serializing_if = "Seen::is_empty")]
+    pub(super) seen: Seen,
     /// Who is to get it where it is not everybody, and what told them of the incident.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) to: Vec<ToldTo>,
@@ -146,9 +150,15 @@ impl Bundle {
                 alert.alerts += before.alerts;
                 *before = alert;
             }
-            None if self.listed.len() < max => self.listed.push(alert),
+            // One that leaves a group makes room for one of these.
+            None if self.listed.len() < self.room(max) => self.listed.push(alert),
             None => {}
         }
+    }
+
+    /// How many are remembered one by one, where so many are listed.
+    fn room(&self, max: usize) -> usize {
+        if self.kind == Kind::Group { max.saturating_mul(2) } else { max }
     }
 
     /// Makes sure that these are among those that its message goes to.
@@ -160,20 +170,33 @@ impl Bundle {
         }
     }
 
+    /// Takes over what another held; what it has of the same subject is newer.
+    pub(super) fn takes_over(&mut self, older: Listed, max: usize) {
+        let known = self.listed.iter().position(|known| known.subject == older.subject);
+        let Some(newer) = known.filter(|_| !self.apart).map(|known| self.listed.remove(known))
+        else {
+            return self.joins(older, max);
+        };
+        self.count = self.count.saturating_sub(newer.alerts);
+        self.joins(older, max);
+        self.joins(newer, max);
+    }
+
     /// Takes an alert out that is over before it was told.
     pub(super) fn leaves(&mut self, subject: Subject) {
         self.count = self.count.saturating_sub(1);
         self.listed.retain(|known| known.subject != subject);
     }
 
-    /// How many alerts it counts and does not list.
-    pub(super) fn unlisted(&self) -> u64 {
-        self.count.saturating_sub(self.listed.iter().map(|listed| listed.alerts).sum())
+    /// How many alerts it counts and does not list, where it lists the first `most`.
+    pub(super) fn unlisted(&self, most: usize) -> u64 {
+        let listed = self.listed.iter().take(most).map(|listed| listed.alerts);
+        self.count.saturating_sub(listed.sum())
     }
 
-    /// The entries that its message lists.
-    pub(super) fn entries(&self) -> Vec<EntryId> {
-        self.listed.iter().map(|listed| listed.entry).collect()
+    /// The entries that its message lists, where it lists the first `most`.
+    pub(super) fn entries(&self, most: usize) -> Vec<EntryId> {
+        self.listed.iter().take(most).map(|listed| listed.entry).collect()
     }
 
     /// Whether it is the one that a place is in, rather than a later one of its kind.

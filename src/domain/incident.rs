@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    entry::{Entry, EntryId, Row, WallTime, region_name},
-    field::Field,
+    entry::{Entry, EntryId, Row, WallTime},
     group::Kind,
     memory::{At, Record, Subject},
     notification::{HeldBy, Key, NotificationId, Reason},
+    seen::{Seen, set},
 };
 
 /// What a template and the API see of an incident.
@@ -81,10 +81,9 @@ pub(super) struct Incident {
     pub(super) count: u64,
     pub(super) first: EntryId,
     pub(super) last_entry: EntryId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) tag: Option<Box<str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) code: Option<i64>,
+    /// The rest of its last entry.
+    #[serde(default, skip_serializing_if = "Seen::is_empty")]
+    pub(super) seen: Seen,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) told: Told,
     /// What held it, while nobody knows of it.
@@ -145,8 +144,7 @@ impl Incident {
             count: 0,
             first: EntryId([0; 16]),
             last_entry: EntryId([0; 16]),
-            tag: None,
-            code: None,
+            seen: Seen::default(),
             told: Told::No,
             held: None,
             owes: Vec::new(),
@@ -180,8 +178,7 @@ impl Incident {
     pub(super) fn sees(&mut self, entry: &Entry, at: At) {
         self.last = self.last.max(at);
         self.last_entry = entry.id;
-        self.tag.clone_from(&entry.row.tag);
-        self.code = entry.row.return_code;
+        self.seen.sees(entry, &self.key);
     }
 
     /// Ends it; `forget_at` is when the key is forgotten if nothing happens.
@@ -216,10 +213,7 @@ impl Incident {
         for (field, text) in &self.key.fields {
             set(&mut row, *field, text.as_deref());
         }
-        if row.tag.is_none() {
-            row.tag.clone_from(&self.tag);
-        }
-        row.return_code = row.return_code.or(self.code);
+        self.seen.put_into(&mut row);
         Entry {
             id: self.last_entry,
             identity: row.identity(),
@@ -234,35 +228,6 @@ impl Incident {
     /// The entry that tells of it best, where one is known.
     pub(super) fn entries(&self) -> Vec<EntryId> {
         if self.last_entry.0 == [0; 16] { Vec::new() } else { vec![self.last_entry] }
-    }
-}
-
-/// Sets a field of a row from its text.
-fn set(row: &mut Row, field: Field, text: Option<&str>) {
-    let number = || text.and_then(|text| text.parse().ok());
-    let text = || text.map(Box::<str>::from);
-    match field {
-        Field::Repo => row.repo = text(),
-        Field::Tag => row.tag = text(),
-        Field::ReturnMsg => row.return_msg = text(),
-        Field::Service => row.service = text(),
-        Field::Namespace => row.namespace = text(),
-        Field::ClusterId => row.cluster_id = text(),
-        Field::Container => row.container = text(),
-        Field::Trigger => row.trigger = text(),
-        Field::InvokeMethod => row.invoke_method = text(),
-        Field::InvokeExpr => row.invoke_expr = text(),
-        Field::InvokeSource => row.invoke_source = text(),
-        Field::InvokeAction => row.invoke_action = text(),
-        Field::AppId => row.app_id = text(),
-        Field::ReturnCode => row.return_code = number(),
-        Field::ClusterRegion => row.cluster_region = number(),
-        Field::Region => {
-            let named = |number: &i64| region_name(*number) == text().as_deref();
-            row.cluster_region = (0..100).find(named).or_else(number);
-        }
-        // The source is the entry's and the time its own.
-        Field::Source | Field::Time => {}
     }
 }
 

@@ -29,6 +29,7 @@ pub mod incident;
 pub mod interval;
 pub mod memory;
 pub mod rehearsal;
+mod seen;
 pub mod silence;
 pub mod storm;
 

@@ -290,6 +290,9 @@ pub struct Intent {
     pub entries: Vec<EntryId>,
     /// How many entries it stands for, listed or not.
     pub count: u64,
+    /// How many it stands for and does not list: of a summary, which lists of each key the last, less
+    /// than what is left of `count`.
+    pub more: u64,
     /// What holds it back; such an intent is recorded and never rendered.
     pub held_by: Option<HeldBy>,
 }

@@ -12,6 +12,7 @@ use super::{
     incident::ToldTo,
     memory::{At, Record, Subject},
     notification::NotificationId,
+    quiet::LISTED,
 };
 
 /// The most members of a storm that are known one by one; more are only counted.
@@ -39,16 +40,28 @@ pub(super) struct Raging {
     pub(super) opened_by: EntryId,
     /// Keys that still fail.
     pub(super) members: Vec<Subject>,
-    /// Keys that were members at any time, and failures of members.
+    /// Keys that were members at any time.
     pub(super) keys: u64,
     pub(super) told: Vec<ToldTo>,
+    /// Members that are well again, which count once though they fail again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) left: Vec<Subject>,
+    /// The entries of the last that joined, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) joined: Vec<EntryId>,
+    /// Reminders so far, and when the next is due.
+    #[serde(default)]
+    pub(super) reminders: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) remind_at: Option<At>,
 }
 
 impl Record for Storm {
     const PREFIX: char = 't';
 
     fn due(&self) -> Option<At> {
-        self.quiet_at
+        let remind_at = self.raging.as_ref().and_then(|raging| raging.remind_at);
+        [self.quiet_at, remind_at].into_iter().flatten().min()
     }
 }
 
@@ -67,16 +80,34 @@ impl Storm {
 }
 
 impl Raging {
-    /// Takes a member in. False where it was one.
-    pub(super) fn joins(&mut self, subject: Subject) -> bool {
+    /// Takes a member in, by that entry.
+    pub(super) fn joins(&mut self, subject: Subject, entry: EntryId) {
         if self.members.contains(&subject) {
-            return false;
+            return;
         }
-        self.keys += 1;
+        match self.left.iter().position(|left| *left == subject) {
+            Some(before) => {
+                self.left.swap_remove(before);
+            }
+            None => self.keys += 1,
+        }
         if self.members.len() < MOST_MEMBERS {
             self.members.push(subject);
         }
-        true
+        if self.joined.len() >= LISTED {
+            self.joined.remove(0);
+        }
+        self.joined.push(entry);
+    }
+
+    /// Lets a member go that is well again. Says whether it was the last.
+    pub(super) fn leaves(&mut self, subject: Subject) -> bool {
+        let before = self.members.len();
+        self.members.retain(|member| *member != subject);
+        if self.members.len() < before && self.left.len() < MOST_MEMBERS {
+            self.left.push(subject);
+        }
+        self.members.is_empty()
     }
 
     /// The notification that told a receiver of it.

@@ -106,6 +106,7 @@ fn render(
         severity: digest.severity,
         entries: &[],
         count: digest.count,
+        more: None,
         incident: None,
         digest: Some(digest.tally),
         now,

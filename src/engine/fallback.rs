@@ -59,6 +59,7 @@ fn compose(policy: &Policy, to: &str, kept: &Kept) -> Payload {
         severity: kept.severity,
         entries: &kept.entries,
         count: kept.count,
+        more: kept.told.more,
         incident: kept.told.incident,
         digest: kept.told.digest,
         now: kept.created_at,
@@ -75,7 +76,9 @@ fn compose(policy: &Policy, to: &str, kept: &Kept) -> Payload {
                 continue;
             }
             last = listed;
-            context.entries = &kept.entries[kept.entries.len() - listed..];
+            let left_out = kept.entries.len() - listed;
+            context.entries = &kept.entries[left_out..];
+            context.more = kept.told.more.map(|more| more + left_out as u64);
             let request = RenderRequest { template, receiver: to, context: &context };
             match policy.renderer.render(&request) {
                 Ok(mut parts) if parts.len() == 1 => return parts.remove(0).payload,
@@ -91,6 +94,7 @@ fn compose(policy: &Policy, to: &str, kept: &Kept) -> Payload {
         }
     }
     context.entries = &kept.entries;
+    context.more = kept.told.more;
     let request = RenderRequest { template: None, receiver: to, context: &context };
     policy.renderer.plain(&request, &problem).payload
 }

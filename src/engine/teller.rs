@@ -121,6 +121,7 @@ impl AlarmTeller {
             severity,
             entries: &[],
             count: 0,
+            more: None,
             incident: None,
             digest: None,
             now,

@@ -50,6 +50,11 @@ impl Watch {
         let sources = self.sources.read();
         self.said.retain(|name, _| sources.contains_key(name));
         for (name, status) in sources {
+            // Whoever pushes is heard for as long as somebody listens, which is now.
+            if status.push.is_some() {
+                self.decider.note_read(name, EVERY).await?;
+                continue;
+            }
             let Some(read_at) = status.read_at.filter(|at| self.said.get(&name) != Some(at)) else {
                 continue;
             };

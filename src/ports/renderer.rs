@@ -63,6 +63,8 @@ pub struct Context<'a> {
     pub entries: &'a [Arc<Entry>],
     /// How many entries it stands for.
     pub count: u64,
+    /// How many of them are not listed, where that is not what is left of `count`.
+    pub more: Option<u64>,
     /// The incident that it tells of, where it is one.
     pub incident: Option<IncidentView>,
     /// How the things stand that a digest tells of, where it is one.
@@ -94,6 +96,7 @@ impl<'a> Context<'a> {
             severity: intent.severity,
             entries,
             count: intent.count,
+            more: Some(intent.more),
             incident: intent.incident,
             digest: None,
             now,

@@ -3,6 +3,7 @@
 //! Rules are read from files by the configuration's front door; entries, ticks, restarts and reloads
 //! go through `decide`. Time is the test's own.
 
+mod asked_later;
 mod burst;
 mod comparison;
 mod day;
@@ -11,6 +12,7 @@ mod holds;
 mod incidents;
 mod intervals;
 mod owed;
+mod pushed;
 mod rehearsal;
 mod restart;
 mod silences;

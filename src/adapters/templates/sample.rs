@@ -98,6 +98,7 @@ pub fn sample_context<'a>(
         severity: Severity::Critical,
         entries,
         count: entries.len() as u64,
+        more: None,
         incident: sample_incident(entries, reason, now),
         digest: (reason == Reason::Digest).then_some(Tally {
             failing: 31,

@@ -134,8 +134,12 @@ impl<'a> Scope<'a> {
 /// How many entries a message stands for and does not list; of a digest, how many things, each of
 /// which is listed by one entry.
 pub(super) fn more(context: &Context<'_>) -> u64 {
-    let all = context.digest.map_or(context.count, |tally| tally.things());
-    all.saturating_sub(context.entries.len() as u64)
+    let listed = context.entries.len() as u64;
+    match (context.digest, context.more) {
+        (Some(tally), _) => tally.things().saturating_sub(listed),
+        (None, Some(more)) => more,
+        (None, None) => context.count.saturating_sub(listed),
+    }
 }
 
 /// The address of a notification's page under the public one.

@@ -285,11 +285,14 @@ fn shares<'a>(context: &Context<'a>, parts: usize) -> Vec<Context<'a>> {
         .map(|entries| {
             let count = entries.len() as u64;
             left = left.saturating_sub(count);
-            Context { entries, count, ..context.clone() }
+            Context { entries, count, more: None, ..context.clone() }
         })
         .collect();
     match shares.last_mut() {
-        Some(last) => last.count += left,
+        Some(last) => {
+            last.count += left;
+            last.more = context.more;
+        }
         None => shares.push(context.clone()),
     }
     shares

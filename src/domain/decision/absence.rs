@@ -157,6 +157,8 @@ impl Decision<'_> {
             cause: Cause::Time("absent", incident.number),
             incident: Some(incident.view(self.now)),
             entries: incident.entries(),
+            // What was never seen has no entry to list.
+            more: Some(0),
             ..alert
         };
         let outcome = self.tell(&alert);

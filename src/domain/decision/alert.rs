@@ -40,6 +40,8 @@ pub(super) struct Alert<'e> {
     pub(super) source: Arc<str>,
     pub(super) entries: Vec<EntryId>,
     pub(super) count: u64,
+    /// How many it stands for and does not list, where that is not what is left of `count`.
+    pub(super) more: Option<u64>,
     /// The incident's number, 0 where there is none.
     pub(super) number: u64,
     pub(super) incident: Option<IncidentView>,
@@ -73,6 +75,7 @@ impl<'e> Alert<'e> {
             source: entry.source.clone(),
             entries: vec![entry.id],
             count: 1,
+            more: None,
             number: 0,
             incident: None,
             to: None,
@@ -223,6 +226,9 @@ impl Decision<'_> {
                 incident: alert.incident.map(|view| IncidentView { first_id, ..view }),
                 entries: alert.entries.clone(),
                 count: alert.count,
+                more: alert
+                    .more
+                    .unwrap_or_else(|| alert.count.saturating_sub(alert.entries.len() as u64)),
                 held_by,
             });
             told.push((receiver, id));

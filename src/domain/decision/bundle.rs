@@ -14,12 +14,16 @@ use crate::domain::{
     incident::{Incident, IncidentView, ToldTo, Waits},
     memory::{At, Slot, Subject},
     notification::{HeldBy, Intent, Key, NotificationId, Reason},
-    quiet::AtEnd,
+    quiet::{AtEnd, LISTED},
     rule::{Mode, Notify, Rule, Severity},
+    seen::Seen,
 };
 
-/// Late news wait for more of their kind so long, from the last of them, and at most so long in all.
-const LATE_NEWS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
+/// Late news wait for more of their kind so long, from the last of them.
+pub(super) const LATE_NEWS_REST: Duration = Duration::from_secs(30);
+
+/// And at most so long in all.
+const LATE_NEWS_IN_ALL: Duration = Duration::from_secs(600);
 
 /// How many alerts a mute that sends them again remembers one by one.
 const RESENT: usize = 100;
@@ -59,7 +63,11 @@ impl Decision<'_> {
             let bundle = self.opened(alert, joining);
             self.state.bundles.put(slot.clone(), bundle);
         }
-        let listed = listed_of(alert);
+        let mut listed = listed_of(alert);
+        // A group has passed the holds; an incident remembers what it is about.
+        if joining.kind != Kind::Group && self.incident_of(alert).is_none() {
+            listed.seen = Seen::of(alert.about, &listed.key);
+        }
         let place = self.state.bundles.edit(&slot, |bundle| {
             bundle.joins(listed, joining.most);
             bundle.is_also_for(&joining.receivers);
@@ -75,7 +83,11 @@ impl Decision<'_> {
         }
     }
 
-    fn opened(&self, alert: &Alert<'_>, joining: &Joining) -> Bundle {
+    fn incident_of(&self, alert: &Alert<'_>) -> Option<&Incident> {
+        self.state.incidents.get(&self.slot(alert.rule, alert.subject))
+    }
+
+    pub(super) fn opened(&self, alert: &Alert<'_>, joining: &Joining) -> Bundle {
         Bundle {
             shape: self.rules.lookup.of[alert.rule].shape,
             kind: joining.kind,
@@ -104,20 +116,32 @@ impl Decision<'_> {
         joining.key = Key::of(&self.rules.rules()[alert.rule].name, &[], alert.about);
         let slot = self.slot(alert.rule, joining.subject);
         let opened = self.state.bundles.get(&slot).map_or(self.now, |bundle| bundle.opened_at);
-        let (rest, most) = LATE_NEWS;
-        joining.due = Some(self.now.plus(rest).min(opened.plus(most)));
+        let most = opened.plus(LATE_NEWS_IN_ALL);
+        joining.due = Some(self.now.plus(LATE_NEWS_REST).min(most));
         self.join(alert, &joining)
     }
 
     pub(super) fn join_silence(&mut self, alert: &Alert<'_>, silence: Subject) -> Outcome {
+        let joining = self.in_silence(alert, silence);
+        self.join(alert, &joining)
+    }
+
+    /// A place in what a silence holds.
+    pub(super) fn in_silence(&self, alert: &Alert<'_>, silence: Subject) -> Joining {
         let subject = bundle_of(Kind::Silence, silence);
         let mut joining = self.joining(alert, Kind::Silence, subject);
         joining.silence = Some(silence);
         joining.key = Key::of(&self.rules.rules()[alert.rule].name, &[], alert.about);
-        self.join(alert, &joining)
+        joining
     }
 
     pub(super) fn join_mute(&mut self, alert: &Alert<'_>, end: At) -> Outcome {
+        let joining = self.in_mute(alert, end);
+        self.join(alert, &joining)
+    }
+
+    /// A place in what a mute holds.
+    pub(super) fn in_mute(&self, alert: &Alert<'_>, end: At) -> Joining {
         let rule = &self.rules.rules()[alert.rule];
         let mut joining = self.joining(alert, Kind::Mute, bundle_of(Kind::Mute, Subject::ALL));
         joining.due = Some(end);
@@ -126,7 +150,7 @@ impl Decision<'_> {
             joining.most = RESENT;
             joining.apart = rule.notify == Notify::Every;
         }
-        self.join(alert, &joining)
+        joining
     }
 
     /// Holds an alert of a key that was told too recently.
@@ -185,7 +209,7 @@ impl Decision<'_> {
 
     /// Has a bundle leave.
     pub(super) fn close_bundle(&mut self, index: usize, slot: &Slot) {
-        if self.is_still_held(index, slot) {
+        if !self.let_go(index, slot) {
             return;
         }
         let Some(bundle) = self.state.bundles.get(slot).cloned() else { return };
@@ -231,7 +255,7 @@ impl Decision<'_> {
         self.send(&alert);
     }
 
-    fn of_bundle<'e>(
+    pub(super) fn of_bundle<'e>(
         &self,
         index: usize,
         bundle: &Bundle,
@@ -239,6 +263,11 @@ impl Decision<'_> {
         reason: Reason,
     ) -> Alert<'e> {
         let rule = &self.rules.rules()[index];
+        // What is told one by one at the end is listed here by nothing else.
+        let most = match bundle.kind {
+            Kind::Mute => bundle.listed.len(),
+            _ => super::state::listed(self.rules, index),
+        };
         let to = |receiver: &Arc<str>| {
             (receiver.clone(), id_of_bundle(&place_of(bundle), &rule.name, receiver))
         };
@@ -250,8 +279,9 @@ impl Decision<'_> {
             subject: bundle.listed.first().map_or(Subject::ALL, |listed| listed.subject),
             key: bundle.key.clone(),
             source: bundle.source.clone(),
-            entries: bundle.entries(),
+            entries: bundle.entries(most),
             count: bundle.count,
+            more: Some(bundle.unlisted(most)),
             number: 0,
             incident: None,
             to: Some(bundle.receivers.iter().map(to).collect()),
@@ -259,7 +289,7 @@ impl Decision<'_> {
     }
 
     /// An entry that stands for a bundle: what its message's id goes back to.
-    fn about_bundle(&self, bundle: &Bundle) -> Entry {
+    pub(super) fn about_bundle(&self, bundle: &Bundle) -> Entry {
         let mut row = Row::at(WallTime::default(), self.clock);
         row.repo = Some(Box::default());
         let mut incident =
@@ -280,7 +310,9 @@ impl Decision<'_> {
             }
             return;
         }
-        let about = self.about_bundle(bundle);
+        // The holds are asked for what it is about; its id goes back to what opened it.
+        let seen = self.what_is_listed(slot, bundle, first);
+        let about = Entry { id: bundle.opened_by, ..seen };
         let alert = self.of_bundle(index, bundle, &about, Reason::Summary);
         let last = first.entry;
         if let Outcome::Sent(_) = self.tell(&alert) {
@@ -292,7 +324,7 @@ impl Decision<'_> {
     }
 
     /// Whether an incident waits in that bundle to be told.
-    fn waits_in(&self, incident: &Slot, slot: &Slot, bundle: &Bundle) -> bool {
+    pub(super) fn waits_in(&self, incident: &Slot, slot: &Slot, bundle: &Bundle) -> bool {
         use crate::domain::incident::Told;
         let told = self.state.incidents.get(incident).map(|incident| &incident.told);
         match told {
@@ -340,6 +372,7 @@ impl Decision<'_> {
                 source: bundle.source.clone(),
                 entries: vec![listed.entry],
                 count: 1,
+                more: None,
                 number: 0,
                 incident: listed.incident.map(view_of),
                 to: (!listed.to.is_empty()).then(|| listed.to.clone()),
@@ -347,10 +380,10 @@ impl Decision<'_> {
             self.send(&alert);
         }
         let about = self.about_bundle(bundle);
-        let (count, entries) = (bundle.unlisted(), Vec::new());
+        let (count, entries) = (bundle.unlisted(bundle.listed.len()), Vec::new());
         if count > 0 {
             let rest = self.of_bundle(index, bundle, &about, Reason::Summary);
-            self.send(&Alert { count, entries, ..rest });
+            self.send(&Alert { count, entries, more: None, ..rest });
         }
     }
 
@@ -363,6 +396,7 @@ impl Decision<'_> {
         }
         let index = self.rules.lookup.by_name.get(&slot.rule);
         let severity = index.map_or(Severity::Info, |&index| self.rules.rules()[index].severity);
+        let most = index.map_or(LISTED, |&index| super::state::listed(self.rules, index));
         for receiver in bundle.receivers.iter().filter(|receiver| !kept.contains(receiver)) {
             self.effects.intents.push(Intent {
                 id: id_of_bundle(&place_of(bundle), &slot.rule, receiver),
@@ -373,8 +407,9 @@ impl Decision<'_> {
                 source: bundle.source.clone(),
                 key: bundle.key.clone(),
                 incident: None,
-                entries: bundle.entries(),
+                entries: bundle.entries(most),
                 count: bundle.count,
+                more: bundle.unlisted(most),
                 held_by: Some(HeldBy::Group),
             });
         }
@@ -414,6 +449,7 @@ fn listed_of(alert: &Alert<'_>) -> Listed {
         // A throttle's closing summary stands for all that it held.
         alerts: if alert.reason == Reason::Summary { alert.count } else { 1 },
         key: alert.key.clone(),
+        seen: Seen::default(),
         to: alert.to.clone().unwrap_or_default(),
         owed: Vec::new(),
         incident: alert.incident.map(|view| {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{
     Decision,
     alert::{Alert, Cause, Outcome},
-    bundle::told_by_bundle,
+    bundle::{LATE_NEWS_REST, told_by_bundle},
     state::Well,
 };
 use crate::domain::{
@@ -302,6 +302,7 @@ impl Decision<'_> {
     pub(super) fn remember(&mut self, index: usize, slot: &Slot, outcome: Outcome) {
         let remind = self.rules.rules()[index].quiet.remind;
         let remind_at = remind.map(|every| self.now.plus(every));
+        let caught_up = self.now.plus(LATE_NEWS_REST);
         self.state.incidents.edit(slot, |incident| {
             incident.held = match &outcome {
                 Outcome::Held(by) => Some(*by),
@@ -311,8 +312,10 @@ impl Decision<'_> {
                 incident.owes.clear();
             }
             incident.told = told_of(outcome);
-            incident.remind_at =
-                remind_at.filter(|_| !matches!(incident.told, Told::No | Told::Storm(_)));
+            incident.remind_at = match incident.held {
+                Some(HeldBy::CatchUp) => Some(caught_up),
+                _ => remind_at.filter(|_| !matches!(incident.told, Told::No | Told::Storm(_))),
+            };
         });
     }
 
@@ -430,6 +433,7 @@ impl Decision<'_> {
             source: incident.source.clone(),
             entries: if known { vec![about.id] } else { Vec::new() },
             count: 1,
+            more: None,
             number: incident.number,
             incident: Some(incident.view(incident.last)),
             to: None,

@@ -5,6 +5,7 @@
 use super::{
     Decision,
     alert::{Alert, Cause, Outcome},
+    bundle::LATE_NEWS_REST,
     key::Knows,
 };
 use crate::domain::{
@@ -44,30 +45,35 @@ impl Decision<'_> {
     }
 
     /// Tells those who know of an incident that it is over. What explains it may keep that from them
-    /// for now: then it is owed to them.
+    /// for now, and so may late news that are skipped: then it is owed to them.
     fn tell_well(&mut self, alert: &Alert<'_>, slot: &Slot, told: Vec<ToldTo>) {
         let outcome = self.tell(&Alert { to: Some(told.clone()), ..alert.clone() });
-        if outcome == Outcome::Held(HeldBy::Inhibited) {
-            self.state.incidents.edit(slot, |incident| {
-                incident.owes = told;
-                incident.held = Some(HeldBy::Inhibited);
-                incident.forget_at = None;
-            });
-        }
+        let Outcome::Held(by @ (HeldBy::Inhibited | HeldBy::CatchUp)) = outcome else { return };
+        let caught_up = self.now.plus(LATE_NEWS_REST);
+        self.state.incidents.edit(slot, |incident| {
+            incident.owes = told;
+            incident.held = Some(by);
+            incident.forget_at = None;
+            incident.remind_at = (by == HeldBy::CatchUp).then_some(caught_up);
+        });
     }
 
-    /// Tells of what another incident explained, once nothing explains it any more: that it still
-    /// lasts, or that it is over where that is owed to somebody.
+    /// Tells of what another incident explained, once nothing explains it any more, or of late news
+    /// that were skipped, once no more of it came: that it still lasts, or that it is over where that
+    /// is owed to somebody.
     pub(super) fn release(&mut self, index: usize, slot: &Slot) -> bool {
         let Some(incident) = self.state.incidents.get(slot) else { return false };
         let sketch = incident.sketch();
-        if incident.held != Some(HeldBy::Inhibited)
-            || self.is_inhibited(&self.rules.rules()[index], &sketch)
-        {
+        let what = match incident.held {
+            Some(HeldBy::Inhibited) => "uninhibited",
+            Some(HeldBy::CatchUp) => "caught-up",
+            _ => return false,
+        };
+        if self.is_inhibited(&self.rules.rules()[index], &sketch) {
             return false;
         }
         if incident.is_untold() {
-            self.tell_open(slot, "uninhibited");
+            self.tell_open(slot, what);
             return true;
         }
         if incident.open || incident.owes.is_empty() {
@@ -76,7 +82,7 @@ impl Decision<'_> {
         let absence = incident.opens_as == Reason::Absent;
         let reason = if absence { Reason::Returned } else { Reason::Recovered };
         let mut alert = self.alert_of((index, slot.subject), incident, reason, &sketch);
-        alert.cause = Cause::Time("uninhibited", 0);
+        alert.cause = Cause::Time(what, 0);
         let forget_at = (!absence).then(|| self.forget_at(index));
         let owed = self.state.incidents.edit(slot, |incident| {
             incident.held = None;

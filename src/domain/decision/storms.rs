@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: what a storm remembers (`domain::storm`).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Decision,
@@ -10,14 +10,15 @@ use super::{
     key::Knows,
 };
 use crate::domain::{
-    entry::{Entry, EntryId},
+    entry::{Entry, EntryId, Row, WallTime},
     field::Field,
     group::Kind,
     incident::{IncidentView, Told},
     memory::{At, Slot, Subject},
     notification::{HeldBy, Key, Reason},
-    quiet::StormGuard,
+    quiet::{LISTED, StormGuard},
     rule::{DEFAULT_BY, Notify},
+    seen::set,
     storm::{MOST_MEMBERS, Raging, Storm, shared_value},
 };
 
@@ -98,8 +99,18 @@ impl Decision<'_> {
         told.number = 0;
         told.incident = Some(view(since, alert.about, keys));
         let Outcome::Sent(sent) = self.send(&told) else { return Outcome::Held(HeldBy::Storm) };
-        let raging =
-            Raging { since, opened_by: alert.about.id, members: members.clone(), keys, told: sent };
+        let remind = self.rules.rules()[alert.rule].quiet.remind;
+        let raging = Raging {
+            since,
+            opened_by: alert.about.id,
+            members: members.clone(),
+            keys,
+            told: sent,
+            left: Vec::new(),
+            joined: told.entries[told.entries.len().saturating_sub(LISTED)..].to_vec(),
+            reminders: 0,
+            remind_at: remind.map(|every| self.now.plus(every)),
+        };
         let quiet_at = self.lull(alert.rule, guard);
         self.state.storms.edit(slot, |storm| {
             storm.raging = Some(raging);
@@ -143,9 +154,10 @@ impl Decision<'_> {
     /// A key joins a storm that was told of.
     fn join_storm(&mut self, slot: &Slot, alert: &Alert<'_>, guard: &StormGuard) -> Outcome {
         let quiet_at = self.lull(alert.rule, guard);
+        let entry = alert.entries.last().copied().unwrap_or(alert.about.id);
         self.state.storms.edit(slot, |storm| {
             if let Some(raging) = &mut storm.raging {
-                raging.joins(alert.subject);
+                raging.joins(alert.subject, entry);
             }
             storm.quiet_at = quiet_at;
         });
@@ -179,11 +191,10 @@ impl Decision<'_> {
     /// An incident that a storm told of is over.
     pub(super) fn leave_storm(&mut self, storm: Subject, alert: &Alert<'_>) {
         let slot = self.slot(alert.rule, storm);
-        let left = self.state.storms.edit(&slot, |storm| {
-            let raging = storm.raging.as_mut()?;
-            raging.members.retain(|member| *member != alert.subject);
-            Some(raging.members.is_empty())
-        });
+        let left = self
+            .state
+            .storms
+            .edit(&slot, |storm| storm.raging.as_mut().map(|raging| raging.leaves(alert.subject)));
         if left.flatten() != Some(true) {
             self.hold(alert, HeldBy::Storm);
             return;
@@ -195,9 +206,7 @@ impl Decision<'_> {
         told.count = raging.keys;
         told.number = 0;
         told.incident = Some(view(raging.since, alert.about, raging.keys));
-        let to = |receiver: &std::sync::Arc<str>| {
-            raging.first_id(receiver).map(|id| (receiver.clone(), id))
-        };
+        let to = |receiver: &Arc<str>| raging.first_id(receiver).map(|id| (receiver.clone(), id));
         told.to = Some(raging.told.iter().filter_map(|(receiver, _)| to(receiver)).collect());
         self.tell(&told);
     }
@@ -220,6 +229,7 @@ impl Decision<'_> {
     /// A storm has had no new member for long enough, or is only a memory.
     pub(super) fn storm_due(&mut self, slot: &Slot) {
         let now = self.now;
+        self.remind_of_storm(slot);
         let due = |storm: &Storm| storm.quiet_at.is_some_and(|at| at <= now);
         if !self.state.storms.get(slot).is_some_and(due) {
             return;
@@ -231,25 +241,68 @@ impl Decision<'_> {
             return;
         };
         raging.members.iter().for_each(|&one| self.state.await_no_more(one, &slot.rule));
-        let rule = &self.rules.rules()[index];
-        let mut row = crate::domain::entry::Row::at(Default::default(), self.clock);
+        let about = self.about_storm(&storm.source, &storm.field, &storm.value, &raging);
+        let alert = self.of_storm((index, slot), &raging, Reason::Summary, &about);
+        self.tell(&alert);
+    }
+
+    /// Tells again of a storm that lasts, to whom it was told.
+    fn remind_of_storm(&mut self, slot: &Slot) {
+        let index = self.rules.lookup.by_name.get(&slot.rule).copied();
+        let every = index.and_then(|index| self.rules.rules()[index].quiet.remind);
+        let now = self.now;
+        let storm = self.state.storms.edit(slot, |storm| {
+            let raging = storm.raging.as_mut()?;
+            raging.remind_at.filter(|at| *at <= now)?;
+            raging.remind_at = every.map(|every| now.plus(every));
+            raging.reminders += 1;
+            Some(storm.clone())
+        });
+        let Some(storm) = storm.flatten() else { return };
+        let (Some(raging), Some(index), Some(_)) = (storm.raging, index, every) else { return };
+        let about = self.about_storm(&storm.source, &storm.field, &storm.value, &raging);
+        let mut alert = self.of_storm((index, slot), &raging, Reason::Reminder, &about);
+        alert.cause = Cause::Time("storm-reminder", raging.reminders);
+        alert.count = raging.members.len() as u64;
+        alert.to = Some(raging.told.clone());
+        self.tell(&alert);
+    }
+
+    /// Something to say of a storm that lasts because time passed.
+    fn of_storm<'e>(
+        &self,
+        (index, slot): (usize, &Slot),
+        raging: &Raging,
+        reason: Reason,
+        about: &'e Entry,
+    ) -> Alert<'e> {
+        let most = super::state::listed(self.rules, index);
+        let mut alert = Alert::of_entry(index, reason, about, &self.rules.rules()[index]);
+        alert.cause = Cause::Time("storm", 0);
+        alert.subject = slot.subject;
+        alert.key = storm_key(&alert, slot);
+        alert.entries = raging.joined[raging.joined.len().saturating_sub(most)..].to_vec();
+        alert.count = raging.keys;
+        alert.incident = Some(view(raging.since, about, raging.keys));
+        alert
+    }
+
+    /// An entry that stands for a storm: of its members it has what they share.
+    fn about_storm(&self, source: &Arc<str>, field: &str, value: &str, raging: &Raging) -> Entry {
+        let mut row = Row::at(WallTime::default(), self.clock);
         row.repo = Some(Box::default());
-        let about = Entry {
+        if let Some(field) = Field::by_name(field) {
+            set(&mut row, field, Some(value));
+        }
+        Entry {
             id: raging.opened_by,
             identity: row.identity(),
             ordinal: 0,
             revises: false,
-            source: storm.source.clone(),
+            source: source.clone(),
             asked_repo: "".into(),
             row,
-        };
-        let mut alert = Alert::of_entry(index, Reason::Summary, &about, rule);
-        alert.cause = Cause::Time("storm", 0);
-        alert.key = storm_key(&alert, slot);
-        alert.entries = Vec::new();
-        alert.count = raging.keys;
-        alert.incident = Some(view(raging.since, &about, raging.keys));
-        self.tell(&alert);
+        }
     }
 }
 

@@ -162,7 +162,11 @@ impl Drafter {
                 created_at: now,
                 held_by: intent.held_by,
                 payload: part.map(|part| part.payload),
-                told: Told { incident: intent.incident, ..Told::default() },
+                told: Told {
+                    incident: intent.incident,
+                    more: Some(intent.more).filter(|&more| more != left_of(intent)),
+                    ..Told::default()
+                },
                 // Of several parts one takes the first message's place, and the others are new.
                 follows: first
                     .filter(|&first| first != intent.id)
@@ -217,6 +221,11 @@ impl Drafter {
         self.alarms.raise(AlarmKind::Template, &about, &message, now);
         self.observer.observe(Event::RenderFailed { receiver });
     }
+}
+
+/// How many of what a message counts it does not list, where it lists each by itself.
+const fn left_of(intent: &Intent) -> u64 {
+    intent.count.saturating_sub(intent.entries.len() as u64)
 }
 
 /// The state that was committed.

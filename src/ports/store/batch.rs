@@ -194,4 +194,7 @@ pub struct Told {
     /// What an alarm or a summary says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// How many it stands for and does not list, where that is not what is left of its count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more: Option<u64>,
 }

@@ -65,6 +65,11 @@ async fn an_incident_is_shown_until_it_is_over_and_outlasts_a_restart() {
     assert_eq!(incident["rule"], "failed");
     assert_eq!(incident["key"], json!({"service": "api"}));
     assert_eq!((&incident["reason"], &incident["held_by"]), (&json!("failing"), &Value::Null));
+    for (query, wanted) in [("rule=failed&source=shop", 1), ("rule=other", 0), ("source=other", 0)] {
+        let answer = bell.get(&format!("/api/v1/incidents?{query}")).await.json();
+        assert_eq!(items_of(&answer).len(), wanted, "{query}");
+    }
+    assert_eq!(bell.get("/api/v1/incidents?key=api").await.status, 400);
     let metrics = bell.get("/metrics").await.body;
     assert!(metrics.contains("triggerbell_incidents{rule=\"failed\"} 1"), "{metrics}");
     assert!(metrics.contains("triggerbell_groups_open 0"), "{metrics}");

@@ -185,7 +185,7 @@ const WANTED: [(&str, &str); 21] = [
     ("23:01 bot: 🔴 db failed to update", "`prod` is muted by nobody"),
     ("23:21 bot: ✅ db recovered after 20m [in place of 23:01 🔴 db failed to update]", "its end"),
     (
-        "08:00 robot: 📋 3 held back until now (3 lines)",
+        "08:00 robot: 📋 3 held back until now (2 lines)",
         "the night is over: `batch` failed, `etl` failed and recovered",
     ),
     (

@@ -292,11 +292,37 @@ fn late_news_are_sent_digested_or_skipped() {
         [
             "1d failing api held by catch_up",
             "1d recovered api held by catch_up",
-            "1d failing web held by catch_up"
-        ]
+            "1d failing web held by catch_up",
+            "86430s failing web"
+        ],
+        "what is open afterwards is told once"
     );
     stage.at("1d 20m").fails("web").at("1d 30m").works("web");
-    assert_eq!(stage.told(), ["1460m failing web", "1470m recovered web"]);
+    assert_eq!(stage.told(), ["1470m recovered web"]);
+}
+
+#[test]
+fn the_end_of_what_was_told_before_is_told_though_late_news_are_skipped() {
+    let mut stage = late("skip");
+    stage.fails("api").fails("web");
+    assert_eq!(stage.told(), ["0s failing api", "0s failing web"]);
+    stage.at("1d").update_of(START + after("2h"), "api", 0).update_of(
+        START + after("2h"),
+        "web",
+        0,
+    );
+    stage.update_of(START + after("3h"), "web", 1).restart().at("1d 10m");
+    assert_eq!(stage.told(), ["86430s recovered api", "86430s failing web"]);
+    stage.works("web").at("2d");
+    assert_eq!(stage.told(), ["1450m recovered web"]);
+}
+
+#[test]
+fn what_fails_and_recovers_while_news_are_late_is_told_to_nobody_who_did_not_know() {
+    let mut stage = late("skip");
+    stage.at("1d").update_of(START + after("2h"), "api", 1);
+    stage.at("86420s").update_of(START + after("3h"), "api", 0).at("2d");
+    assert_eq!(stage.told(), [""; 0]);
 }
 
 #[test]

@@ -160,6 +160,11 @@ impl Running {
         &*self.life.as_ref().unwrap().control
     }
 
+    /// Where the service listens.
+    pub(crate) fn url(&self) -> &str {
+        &self.life.as_ref().unwrap().url
+    }
+
     /// What the API says.
     pub(crate) async fn get(&self, path: &str) -> String {
         let url = format!("{}{path}", self.life.as_ref().unwrap().url);
