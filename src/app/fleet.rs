@@ -23,6 +23,7 @@ use crate::{
     adapters::receivers::Wires,
     config::{self, Config},
     engine::{
+        alarm::Alarms,
         board::LaneBoards,
         decider::Decider,
         delivery::{Lane, LaneSettings, LaneWorld},
@@ -260,8 +261,10 @@ impl Fleet {
                 receiver.name = %name, messages = dead,
                 "the receiver is gone; what waited for it are dead letters now"
             );
-            for kind in [AlarmKind::LaneClosed, AlarmKind::DeadLetter] {
-                world.alarms.clear(kind, &name, world.clock.now());
+            let now = world.clock.now();
+            world.alarms.clear(AlarmKind::LaneClosed, &name, now);
+            if dead > 0 {
+                say_orphans(&world.alarms, &name, dead, now);
             }
             boards.remove(&name);
             world.wakes.forget(&name);
@@ -377,6 +380,15 @@ fn before(
             leaving.remove(name)
         }
     }
+}
+
+/// What waited for a receiver that is gone will not come by itself.
+pub(super) fn say_orphans(alarms: &Alarms, gone: &Arc<str>, dead: u64, now: Timestamp) {
+    let message = format!(
+        "{dead} messages wait for {gone}, which is not in the configuration any more; send them to \
+         another with `deliveries retry --receiver {gone} --since 30d --to NAME`"
+    );
+    alarms.raise(AlarmKind::DeadLetter, gone, &message, now);
 }
 
 /// What a lane leaves to the one after it: claims that nobody settles go back, and its record. Who

@@ -142,10 +142,18 @@ impl App {
         let names: Vec<Arc<str>> =
             config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
         let now = clock.now();
-        say_released(store.release_claims(now).await?, store.orphan(&names, now).await?);
+        let orphans = store.orphan(&names, now).await?;
+        say_released(store.release_claims(now).await?, orphans);
 
         let alarms = Alarms::new(metrics.clone());
         alarms.recall(store.alarms().await?);
+        if orphans > 0 {
+            for count in store.outbox().await? {
+                if count.dead > 0 && !names.contains(&count.receiver) {
+                    fleet::say_orphans(&alarms, &count.receiver, count.dead, now);
+                }
+            }
+        }
         let wakes = Wakes::new(names);
         let policy = policy(std::mem::take(&mut config.rules), renderer);
         let decider_world = DeciderWorld {

@@ -288,6 +288,8 @@ pub struct Intent {
     pub incident: Option<IncidentView>,
     /// The entries that it tells of, oldest first, at most the rule's `max`.
     pub entries: Vec<EntryId>,
+    /// The earlier message that it follows, where one told of the same before.
+    pub follows: Option<NotificationId>,
     /// How many entries it stands for, listed or not.
     pub count: u64,
     /// How many it stands for and does not list: of a summary, which lists of each key the last, less

@@ -213,6 +213,7 @@ impl Decision<'_> {
         let mut told = Vec::with_capacity(receivers.len());
         for (receiver, first_id) in receivers {
             let id = alert.id(rule, &receiver);
+            let follows = first_id.filter(|&first| first != id);
             // A message that is the first of its incident refers to itself.
             let first_id = first_id.or(Some(id));
             self.effects.intents.push(Intent {
@@ -225,6 +226,7 @@ impl Decision<'_> {
                 key: alert.key.clone(),
                 incident: alert.incident.map(|view| IncidentView { first_id, ..view }),
                 entries: alert.entries.clone(),
+                follows,
                 count: alert.count,
                 more: alert
                     .more

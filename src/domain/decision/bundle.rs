@@ -247,6 +247,18 @@ impl Decision<'_> {
                 (receiver.clone(), told.map_or(own, |(_, id)| *id))
             };
             alert.to = Some(bundle.receivers.iter().map(to).collect());
+        } else if reason.is_over() && bundle.listed.len() as u64 == bundle.count {
+            // Ends of what one message told of follow it together.
+            for (receiver, id) in alert.to.iter_mut().flatten() {
+                let mut told = bundle.listed.iter().map(|listed| {
+                    listed.to.iter().find(|(told, _)| told == receiver).map(|(_, id)| *id)
+                });
+                if let Some(first) = told.next().flatten()
+                    && told.all(|other| other == Some(first))
+                {
+                    *id = first;
+                }
+            }
         }
         if self.rules.rules()[index].mode == Mode::Shadow {
             self.hold(&alert, HeldBy::Shadow);
@@ -408,6 +420,7 @@ impl Decision<'_> {
                 key: bundle.key.clone(),
                 incident: None,
                 entries: bundle.entries(most),
+                follows: None,
                 count: bundle.count,
                 more: bundle.unlisted(most),
                 held_by: Some(HeldBy::Group),

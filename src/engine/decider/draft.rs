@@ -146,7 +146,6 @@ impl Drafter {
             None => self.render(policy, intent, entries, now).into_iter().map(Some).collect(),
         };
         let key_json = intent.key.to_json();
-        let first = intent.incident.and_then(|incident| incident.first_id);
         for (number, part) in parts.into_iter().enumerate() {
             batch.notifications.push(NewNotification {
                 id: intent.id.part(u32::try_from(number).unwrap_or(u32::MAX)),
@@ -168,9 +167,7 @@ impl Drafter {
                     ..Told::default()
                 },
                 // Of several parts one takes the first message's place, and the others are new.
-                follows: first
-                    .filter(|&first| first != intent.id)
-                    .filter(|_| number == 0 || !intent.reason.is_over()),
+                follows: intent.follows.filter(|_| number == 0 || !intent.reason.is_over()),
             });
         }
     }

@@ -65,7 +65,8 @@ async fn an_incident_is_shown_until_it_is_over_and_outlasts_a_restart() {
     assert_eq!(incident["rule"], "failed");
     assert_eq!(incident["key"], json!({"service": "api"}));
     assert_eq!((&incident["reason"], &incident["held_by"]), (&json!("failing"), &Value::Null));
-    for (query, wanted) in [("rule=failed&source=shop", 1), ("rule=other", 0), ("source=other", 0)] {
+    for (query, wanted) in [("rule=failed&source=shop", 1), ("rule=other", 0), ("source=other", 0)]
+    {
         let answer = bell.get(&format!("/api/v1/incidents?{query}")).await.json();
         assert_eq!(items_of(&answer).len(), wanted, "{query}");
     }

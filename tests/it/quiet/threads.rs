@@ -172,6 +172,62 @@ async fn a_digest_is_nobodys_first_message_and_is_not_changed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_is_changed_by_the_end_of_what_it_tells_though_all_else_folds() {
+    let mut running = running("    pace: 1/1m\n    digest_after: 1m\n").await;
+    running.push("shop/api", "api", 1);
+    running.pass(MINUTE).await;
+    for service in ["web", "cart", "pay", "mail"] {
+        running.push("shop/api", service, 1);
+    }
+    running.push("shop/api", "api", 0);
+    running.pass(5 * MINUTE).await;
+    let mut told = told(&running.messages());
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "a becomes ✅ api recovered after 1m",
+            "a: 🔴 api failed to update",
+            "b: 📋 4 alerts in one message",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_message_of_a_group_stays_and_each_end_goes_into_its_thread() {
+    let grouped = RULES.replace("remind: 10m", "group: {by: [clusterId], wait: 30s}");
+    let mut running = Running::at("2026-03-02T09:00:00+08:00", &["shop/api"]).await;
+    let receivers = format!("receivers:\n{}", running.slack_app("bot", ""));
+    running.step(5);
+    running.start(&format!("{}{receivers}", running.source("poll_every: 5s")), &grouped).await;
+    running.pass(MINUTE).await;
+    for service in ["api", "web", "cart"] {
+        running.push("shop/api", service, 1);
+    }
+    running.pass(2 * MINUTE).await;
+    running.push("shop/api", "api", 0);
+    running.pass(2 * MINUTE).await;
+    running.push("shop/api", "web", 0);
+    running.push("shop/api", "cart", 0);
+    running.pass(2 * MINUTE).await;
+    // One that is a group of its own is an incident like any other.
+    running.push("shop/api", "pay", 1);
+    running.pass(2 * MINUTE).await;
+    running.push("shop/api", "pay", 0);
+    running.pass(2 * MINUTE).await;
+    assert_eq!(
+        told(&running.messages()),
+        [
+            "a: 🔴 3 failed to update",
+            "b under a: ✅ api recovered after 2m",
+            "c under a: ✅ 2 recovered",
+            "d: 🔴 pay failed to update",
+            "d becomes ✅ pay recovered after 2m",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crash_between_an_edit_and_its_settlement_edits_the_same_message_again() {
     let mut running = running("").await;
     running.push("shop/api", "api", 1);

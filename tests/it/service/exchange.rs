@@ -111,6 +111,8 @@ async fn a_receiver_comes_and_goes_and_what_waited_for_it_are_dead_letters() {
         service.json("/api/v1/status").await["receivers"]["other"].is_null()
     })
     .await;
+    let alarms = service.json("/api/v1/status").await["alarms"].clone();
+    assert_eq!((&alarms[0]["kind"], &alarms[0]["about"]), (&"dead_letter".into(), &"other".into()));
     // It comes back, takes messages now, and its dead letters stay what they are until asked for.
     let again = before.clone() + &hook("other", &format!("{}/again", receiver.url), "");
     reload(&service, &again, &rules).await;

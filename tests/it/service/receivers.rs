@@ -243,6 +243,10 @@ async fn what_waited_for_a_removed_receiver_is_dead_and_may_go_to_another() {
     let dead = ids_of(&service, "gone", "dead").await;
     assert_eq!(dead.len(), 5);
     assert_eq!(audit.count(), 0, "a restart says nothing");
+    let alarms = service.json("/api/v1/status").await["alarms"].clone();
+    assert_eq!((&alarms[0]["kind"], &alarms[0]["about"]), (&"dead_letter".into(), &"gone".into()));
+    let message = alarms[0]["message"].as_str().unwrap();
+    assert!(message.starts_with("5 messages wait for gone"), "{message}");
     let back = deliveries(&service, &["retry", &dead[0]]).await;
     assert_eq!(back.code, Some(1), "{}", back.said());
     assert!(back.stderr.contains("there is no receiver gone; known: audit"), "{}", back.said());

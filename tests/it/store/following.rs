@@ -1,8 +1,11 @@
 //! What a message follows, for receivers that know threads and edits.
 
 use triggerbell::{
-    domain::notification::{Follow, Reason},
-    ports::{Claim, NewNotification, SettleAs, Store},
+    domain::{
+        incident::IncidentView,
+        notification::{Follow, Reason},
+    },
+    ports::{Claim, NewNotification, SettleAs, Store, Told},
 };
 
 use super::{Home, about, at, id, number, settlement, wish};
@@ -18,11 +21,17 @@ async fn deliver(home: &Home, receiver: &str, now: i64) {
 
 /// Message `n` of an incident that message 1 told of first.
 fn after_the_first(n: u32, receiver: &str, reason: Reason) -> NewNotification {
-    NewNotification { reason, follows: Some(id(1)), ..about(n, receiver, "a") }
+    NewNotification { reason, told: of_one(), follows: Some(id(1)), ..about(n, receiver, "a") }
 }
 
 fn first(reason: Reason) -> NewNotification {
-    NewNotification { reason, ..about(1, "ops", "a") }
+    NewNotification { reason, told: of_one(), ..about(1, "ops", "a") }
+}
+
+/// What a message says that tells of one incident.
+fn of_one() -> Told {
+    let incident = IncidentView { since: at(0), duration_s: 0, count: 1, first_id: Some(id(1)) };
+    Told { incident: Some(incident), ..Told::default() }
 }
 
 async fn followed(home: &Home, receiver: &str, now: i64) -> Option<(i64, Follow)> {
@@ -50,6 +59,15 @@ async fn a_message_follows_the_last_of_its_incident_that_arrived() {
     deliver(&home, "ops", 11).await;
     home.put(vec![after_the_first(3, "ops", over)]).await;
     assert_eq!(followed(&home, "ops", 13).await, Some((2, Follow::Update)), "it knows where 1 is");
+}
+
+#[tokio::test]
+async fn the_end_of_one_of_several_goes_into_the_thread_of_what_told_of_all() {
+    let home = Home::new();
+    let several = NewNotification { told: Told::default(), ..first(Reason::Failing) };
+    home.put(vec![several, after_the_first(2, "ops", Reason::Recovered)]).await;
+    deliver(&home, "ops", 10).await;
+    assert_eq!(followed(&home, "ops", 11).await, Some((1, Follow::Thread)));
 }
 
 #[tokio::test]

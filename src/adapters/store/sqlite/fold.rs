@@ -1,7 +1,8 @@
 //! Folding: what waits for a receiver becomes one digest, in the caller's transaction.
 //!
 //! Members are read once, in the order decided, a narrow row of each at a time. One that is claimed
-//! stays, and so does all that stands behind it; digests, alarms and tests stay too. The digest takes
+//! stays, and so does all that stands behind it; digests, alarms and tests stay too, and the end of what
+//! an earlier message tells that it changes. The digest takes
 //! its members' place in their lines ([`mod@line`]), so that nothing later of a key overtakes it.
 
 use std::{collections::HashSet, sync::Arc};
@@ -12,7 +13,7 @@ use crate::{
     domain::{
         digest::{Gatherer, Step, Waiting},
         entry::EntryId,
-        notification::{NotificationId, Reason},
+        notification::{Follow, NotificationId, Reason},
     },
     ports::{Fold, Folding},
 };
@@ -22,6 +23,7 @@ use super::{
     code::{Code, ms},
     commit::{Places, put_notifications},
     error::{Failure, Outcome},
+    follow::{self, Follower},
     line,
     names::find_name,
     query,
@@ -36,7 +38,7 @@ pub(super) const CROWD: &str =
 
 /// All that live, in the order decided.
 pub(super) const LIVE: &str = "SELECT o.seq, o.state, o.behind, o.next, o.key, m.id, m.key,
-    m.reason, m.severity, m.entries FROM outbox o JOIN messages m ON m.seq = o.seq
+    m.reason, m.severity, m.entries, m.follows FROM outbox o JOIN messages m ON m.seq = o.seq
     WHERE o.receiver = ?1 AND o.live = 1 ORDER BY o.seq LIMIT ?2";
 
 /// A row that folds: its place, its short key, and who stands behind it.
@@ -85,9 +87,14 @@ fn members(conn: &Connection, receiver: i64, gatherer: &mut Gatherer) -> Outcome
         let (seq, state): (i64, i64) = (row.get(0)?, row.get(1)?);
         let behind: Option<i64> = row.get(2)?;
         let reason = row.get::<_, Code<Reason>>(7)?.0;
+        let key = row.get(6)?;
         let stays = state != 0
             || behind.is_some_and(|behind| behind < 0 || staying.contains(&behind))
-            || matches!(reason, Reason::Digest | Reason::Alarm | Reason::Test);
+            || matches!(reason, Reason::Digest | Reason::Alarm | Reason::Test)
+            || match row.get(10)? {
+                Some(first) => changes(conn, &Follower { seq, receiver, key, reason, first })?,
+                None => false,
+            };
         if stays {
             staying.insert(seq);
             continue;
@@ -96,13 +103,20 @@ fn members(conn: &Connection, receiver: i64, gatherer: &mut Gatherer) -> Outcome
         let entries = row.get_ref(9)?.as_blob().map_err(rusqlite::Error::from)?;
         gatherer.add(&Waiting {
             id: NotificationId(row.get(5)?),
-            key: row.get(6)?,
+            key,
             reason,
             severity: row.get::<_, Code<_>>(8)?.0,
             entry: entries.as_chunks().0.last().map(|&id| EntryId(id)),
         });
     }
     Ok(members)
+}
+
+/// Whether it changes a message that stands: then it adds none, and that would else be wrong for ever.
+fn changes(conn: &Connection, follower: &Follower) -> Outcome<bool> {
+    let over = follower.reason.is_over();
+    let earlier = if over { follow::earlier(conn, follower)? } else { None };
+    Ok(earlier.is_some_and(|earlier| earlier.follow == Follow::Update))
 }
 
 fn place(conn: &Connection, id: NotificationId) -> Outcome<i64> {

@@ -7,18 +7,21 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::{domain::notification::Reason, ports::Earlier};
+use crate::{
+    domain::notification::{Follow, Reason},
+    ports::{Earlier, Told},
+};
 
 use super::{code::Code, error::Outcome};
 
 /// The last that followed the same message, from the index of those that follow any.
-pub(super) const LATER: &str = "SELECT m.reason, a.captured FROM messages m
+pub(super) const LATER: &str = "SELECT m.reason, a.captured, m.told FROM messages m
     JOIN outbox o ON o.seq = m.seq JOIN attempts a ON a.message = m.seq
     WHERE m.follows = ?1 AND m.seq < ?2 AND m.key = ?3 AND o.receiver = ?4 AND o.state = 2
     AND a.captured IS NOT NULL ORDER BY m.seq DESC, a.number DESC LIMIT 1";
 
 /// That message itself.
-pub(super) const FIRST: &str = "SELECT m.reason, a.captured FROM messages m
+pub(super) const FIRST: &str = "SELECT m.reason, a.captured, m.told FROM messages m
     JOIN outbox o ON o.seq = m.seq JOIN attempts a ON a.message = m.seq
     WHERE m.id = ?1 AND m.seq < ?2 AND m.key = ?3 AND o.receiver = ?4 AND o.state = 2
     AND a.captured IS NOT NULL ORDER BY a.number DESC LIMIT 1";
@@ -38,11 +41,21 @@ pub(super) fn earlier(conn: &Connection, follower: &Follower) -> Outcome<Option<
     for sql in [LATER, FIRST] {
         let mut find = conn.prepare_cached(sql)?;
         let Follower { seq, receiver, key, first, .. } = follower;
-        let found: Option<(Code<Reason>, String)> = find
-            .query_row(params![first, seq, key, receiver], |row| Ok((row.get(0)?, row.get(1)?)))
+        type Found = (Code<Reason>, String, Option<String>);
+        let found: Option<Found> = find
+            .query_row(params![first, seq, key, receiver], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
             .optional()?;
-        let Some((Code(reason), captured)) = found else { continue };
-        let Some(follow) = reason.followed_by(follower.reason) else { continue };
+        let Some((Code(reason), captured, told)) = found else { continue };
+        let told: Told =
+            told.map(|told| serde_json::from_str(&told)).transpose()?.unwrap_or_default();
+        let follow = match reason.followed_by(follower.reason) {
+            // What tells of several things has no incident, and is not the place of one of them.
+            Some(_) if told.incident.is_none() => Follow::Thread,
+            Some(follow) => follow,
+            None => continue,
+        };
         return Ok(Some(Earlier { captured: serde_json::from_str(&captured)?, follow }));
     }
     Ok(None)
