@@ -42,7 +42,7 @@ impl Seen {
                 continue;
             }
             if let Some(text) = entry.text(field) {
-                let text = &text[..text.floor_char_boundary(LONGEST)];
+                let text = beginning(&text);
                 // Writing to a text can't fail.
                 let _ = write!(self.0, "{}={}:{text}", field.name(), text.len());
             }
@@ -68,6 +68,13 @@ impl Seen {
             rest = after;
         }
     }
+}
+
+/// What is remembered of a text: no more than [`LONGEST`], in whole characters.
+fn beginning(text: &str) -> &str {
+    let end = text.len().min(LONGEST);
+    let end = (0..=end).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
+    &text[..end]
 }
 
 /// Sets a field of a row from its text.
