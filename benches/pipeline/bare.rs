@@ -123,6 +123,7 @@ impl Loop {
                 severity: intent.severity,
                 entries: std::slice::from_ref(entry),
                 count: intent.count,
+                more: None,
                 incident: None,
                 digest: None,
                 now,
