@@ -85,14 +85,19 @@ pub fn run(args: &CheckArgs, world: &mut World<'_>) -> io::Result<Exit> {
         checked.path(path, world, &mut rule_files);
     }
     checked.rule_files = rule_files.len();
-    checked.problems.extend(config::check_rules(rule_files, &world.request(None)));
+    checked.add(config::check_rules(rule_files, &world.request(None)));
     let problems: Problems = checked.problems.drain(..).collect();
+    let problems = problems.leaving_out(checked.left_out.drain(..));
     match args.format {
         Format::Json => world.out.write_all(json(&problems).as_bytes())?,
         Format::Sarif => world.out.write_all(sarif(&problems).as_bytes())?,
         Format::Text => {
             world.out.write_all(text(&problems, world.coloured).as_bytes())?;
             writeln!(world.out, "{}", checked.summary(&problems))?;
+            if !problems.left_out().is_empty() {
+                let left_out = problems.left_out().join("; ");
+                writeln!(world.out, "not looked at for warnings: {left_out}")?;
+            }
         }
     }
     world.out.flush()?;
@@ -150,6 +155,7 @@ impl World<'_> {
 #[derive(Default)]
 struct Checked {
     problems: Vec<Problem>,
+    left_out: Vec<String>,
     loaded: Vec<Loaded>,
     rule_files: usize,
 }
@@ -203,11 +209,16 @@ impl Checked {
     fn configuration(&mut self, loaded: Result<Loaded, Problems>) {
         match loaded {
             Ok(mut loaded) => {
-                self.problems.extend(std::mem::take(&mut loaded.warnings));
+                self.add(std::mem::take(&mut loaded.warnings));
                 self.loaded.push(loaded);
             }
-            Err(problems) => self.problems.extend(problems),
+            Err(problems) => self.add(problems),
         }
+    }
+
+    fn add(&mut self, problems: Problems) {
+        self.left_out.extend_from_slice(problems.left_out());
+        self.problems.extend(problems);
     }
 
     fn summary(&self, problems: &Problems) -> String {

@@ -6,14 +6,18 @@
 use std::{collections::HashMap, io, path::Path, sync::Arc, time::Duration};
 
 use super::{
-    Config, Receiver, Source, lint::Written, read_text, source::SourceSettings, unreadable,
+    Config, Source,
+    lint::{Written, child, text_of, under},
+    read_text,
+    source::SourceSettings,
+    unreadable,
 };
 use crate::{
     adapters::{
         source::{FileInput, FileSettings},
         templates::{DEFAULT, Read, ReceiverType},
     },
-    document::{Code, File, Problem, Report, Span},
+    document::{Code, File, Kind, Node, Problem, Report, Span},
     domain::{
         clause::{Clause, Test},
         field::Field,
@@ -24,7 +28,7 @@ use crate::{
 
 /// Warns of rules that are muted at every hour.
 pub(super) fn mutes(rules: &[Rule], written: &Written, report: &Report) {
-    for rule in rules {
+    for rule in rules.iter().filter(|rule| written.gaps.is_sound(rule)) {
         let Some(mute) = &rule.quiet.mute else { continue };
         let place = written.names.get(&rule.name);
         if let Some(place) = place.filter(|_| interval::leave_nothing(&mute.during)) {
@@ -54,8 +58,19 @@ pub(super) fn file(config: &Config, source: &str, within: &Arc<File>, at: Span, 
 }
 
 /// Warns of rules that wait for an absence that is shorter than the time between two readings.
-pub(super) fn absences(config: &Config, rules: &[Rule], written: &Written, report: &Report) {
-    for rule in rules {
+/// `complete` says whether all sources could be read.
+pub(super) fn absences(
+    config: &Config,
+    complete: bool,
+    rules: &[Rule],
+    written: &Written,
+    report: &Report,
+) {
+    let waits = |rule: &Rule| matches!(rule.notify, Notify::Absent { .. });
+    if !complete && rules.iter().any(waits) {
+        report.left_out("how often sources with errors are read".to_owned());
+    }
+    for rule in rules.iter().filter(|rule| written.gaps.is_sound(rule)) {
         let Notify::Absent { after, .. } = rule.notify else { continue };
         let rare = config.sources.iter().find(|source| {
             let is = Test::Is(vec![source.name.as_ref().into()]);
@@ -95,25 +110,36 @@ fn shown(duration: Duration) -> String {
 }
 
 /// Warns of what a rule's templates write and the rule never has, and of labels that they can't show.
-pub(super) fn templates(config: &Config, rules: &[Rule], written: &Written, report: &Report) {
-    for rule in rules {
+pub(super) fn templates(
+    config: &Config,
+    root: &Node,
+    rules: &[Rule],
+    written: &Written,
+    report: &Report,
+) {
+    let addressed = addressed(root);
+    let rules = || rules.iter().filter(|rule| written.gaps.is_sound(rule));
+    for rule in rules() {
         let mut known: Vec<(&str, ReceiverType)> = Vec::new();
-        for (template, kind) in used_by(rule, config) {
+        for (template, kind) in used_by(rule, &addressed).into_iter().flatten() {
             if !known.contains(&(template, kind)) {
                 known.push((template, kind));
                 writes(rule, template, kind, config, written, report);
             }
         }
     }
-    let by_name: HashMap<&Arc<str>, &Rule> = rules.iter().map(|rule| (&rule.name, rule)).collect();
+    let by_name: HashMap<&Arc<str>, &Rule> = rules().map(|rule| (&rule.name, rule)).collect();
     for (name, label, place) in &written.labels {
         let Some(&rule) = by_name.get(name) else { continue };
         let shows = |(template, kind): (&str, ReceiverType)| {
             kind == ReceiverType::Webhook || config.templates.shows_label(template, kind, label)
         };
         // One that stands in for another may be of any type.
-        let has_fallback = |it: &Receiver| it.fallback.is_some() && rule.send_to.contains(&it.name);
-        if !config.receivers.iter().any(has_fallback) && !used_by(rule, config).any(shows) {
+        let has_fallback =
+            |name: &Arc<str>| addressed.get(&**name).is_some_and(|it| it.has_fallback);
+        if !rule.send_to.iter().any(has_fallback)
+            && !used_by(rule, &addressed).into_iter().any(|it| it.is_none_or(shows))
+        {
             let message = format!("no template of `{name}` shows the label `{label}`");
             let problem = Problem::new(Code::Unused, message).at(&place.file, place.span);
             let help = format!("write `{{{{rule.labels.{label}}}}}` in one, or take the label out");
@@ -122,17 +148,45 @@ pub(super) fn templates(config: &Config, rules: &[Rule], written: &Written, repo
     }
 }
 
-/// The templates of a rule's messages, each with its type of receiver.
+/// A receiver as far as templates are concerned, whether or not it has what it takes to be sent to.
+struct Addressed<'c> {
+    /// `None` where that can't be read.
+    kind: Option<ReceiverType>,
+    /// The outer `None` where that can't be read.
+    template: Option<Option<&'c str>>,
+    has_fallback: bool,
+}
+
+fn addressed(root: &Node) -> HashMap<&str, Addressed<'_>> {
+    let read = |node| {
+        let kind = |node: &Node| match &node.kind {
+            Kind::Map(map) => {
+                map.entries.iter().find_map(|entry| ReceiverType::by_name(&entry.key.text))
+            }
+            _ => None,
+        };
+        let template = child(node, "template").filter(|template| !template.is_unset());
+        Addressed {
+            kind: kind(node),
+            template: template.map_or(Some(None), |template| text_of(template).map(Some)),
+            has_fallback: child(node, "fallback").is_some(),
+        }
+    };
+    under(root, "receivers").map(|entry| (&*entry.key.text, read(&entry.value))).collect()
+}
+
+/// The templates of a rule's messages, each with its type of receiver; `None` where one can't be
+/// told.
 fn used_by<'c>(
     rule: &'c Rule,
-    config: &'c Config,
-) -> impl Iterator<Item = (&'c str, ReceiverType)> + use<'c> {
-    let named = |name: &Arc<str>| config.receivers.iter().find(|it| it.name == *name);
-    rule.send_to.iter().filter_map(named).filter_map(|receiver: &Receiver| {
-        let own = rule.template.as_deref().or(receiver.template.as_deref());
-        let kind = ReceiverType::by_name(receiver.kind())?;
-        Some((own.unwrap_or(DEFAULT), kind))
-    })
+    addressed: &HashMap<&str, Addressed<'c>>,
+) -> Vec<Option<(&'c str, ReceiverType)>> {
+    let used = |name: &Arc<str>| {
+        let receiver = addressed.get(&**name)?;
+        let own = rule.template.as_deref().map_or(receiver.template, |own| Some(Some(own)))?;
+        Some((own.unwrap_or(DEFAULT), receiver.kind?))
+    };
+    rule.send_to.iter().map(used).collect()
 }
 
 /// Warns of what one template writes and the rule never has. Shipped ones ask before they write.

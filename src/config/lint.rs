@@ -11,7 +11,7 @@ use std::{
 
 use jiff::tz::TimeZone;
 
-use super::{Config, fit, read_text};
+use super::{Whole, fit, gaps::Gaps, read_text};
 use crate::{
     document::{Code, Document, Entry, Kind, Map, Node, Place, Problem, Report, nearest},
     domain::{
@@ -42,6 +42,8 @@ pub(super) struct Written {
     pub(super) labels: Vec<(Arc<str>, Arc<str>, Place)>,
     /// The time intervals that rules name.
     pub(super) intervals: BTreeSet<Arc<str>>,
+    /// What of the rules could not be read.
+    pub(super) gaps: Gaps,
 }
 
 /// Tells of sources that rules ask for and that a configuration has not; none are told of where its
@@ -59,6 +61,7 @@ pub(super) fn sources(written: &Written, known: &[(Arc<str>, TimeZone)], report:
 
 /// Warns of what is hardly meant in a set of rules.
 pub(super) fn rules(rules: &[Rule], written: &Written, report: &Report) {
+    let rules = &*written.gaps.comparable(rules);
     let no_tags = tags(written, report);
     fit::mutes(rules, written, report);
     for finding in lint::findings(rules) {
@@ -221,51 +224,88 @@ fn loosened(text: &str) -> String {
 
 /// Warns of receivers, intervals, templates and labels that nothing uses, of secrets in the open, and
 /// of rules that do not fit what is around them.
-pub(super) fn configuration(
-    document: &Document,
-    config: &Config,
-    rules: &[Rule],
-    written: &Written,
-    report: &Report,
-) {
+pub(super) fn configuration(document: &Document, whole: &Whole, report: &Report) {
     let Some(root) = &document.root else { return };
-    let intervals = under(root, "time_intervals");
-    for entry in intervals.filter(|entry| !written.intervals.contains(&entry.key.text)) {
-        let message = format!("no rule names the time interval `{}`", entry.key.text);
-        let problem = Problem::new(Code::Unused, message).at(&document.file, entry.key.span);
-        report.add(problem.help("name it in the `mute: {during: […]}` of a rule, or take it out"));
+    let Whole { config, rules, written, .. } = whole;
+    for section in ["sources", "receivers", "api", "store"] {
+        under(root, section).for_each(|entry| open_secrets(entry, document, report));
     }
-    fit::absences(config, rules, written, report);
     for entry in under(root, "sources") {
         let Some(file) = child(&entry.value, "file") else { continue };
         let place = child(file, "path").unwrap_or(file).span;
         fit::file(config, &entry.key.text, &document.file, place, report);
     }
-    fit::templates(config, rules, written, report);
+    let is_whole = config.sources.len() == under(root, "sources").count();
+    fit::absences(config, is_whole, rules, written, report);
+    if whole.has_templates {
+        fit::templates(config, root, rules, written, report);
+    } else {
+        report.left_out("what templates write".to_owned());
+    }
+    if names_are_known(root) && !document.broken && !written.gaps.cut_off {
+        unused(document, root, whole, report);
+    } else {
+        report.left_out("which names nothing uses".to_owned());
+    }
+    written.gaps.tell(report);
+}
+
+/// Whether all names that a configuration uses could be read.
+fn names_are_known(node: &Node) -> bool {
+    let known = |entry: &Entry| match &*entry.key.text {
+        "send_to" | "fallback" | "template" => entry.value.is_whole(),
+        _ => names_are_known(&entry.value),
+    };
+    match &node.kind {
+        Kind::Map(map) => map.complete && map.entries.iter().all(known),
+        Kind::List(items) => items.iter().all(names_are_known),
+        // A value that the environment lacks names nothing.
+        Kind::Scalar(_) | Kind::Unreadable => true,
+    }
+}
+
+/// Warns of names that nothing uses.
+fn unused(document: &Document, root: &Node, whole: &Whole, report: &Report) {
+    let Whole { config, rules, written, .. } = whole;
+    let may_use = |name: &str| written.gaps.may_use(name);
+    let intervals = under(root, "time_intervals");
+    let unnamed = |entry: &&Entry| !written.intervals.contains(&entry.key.text);
+    for entry in intervals.filter(unnamed).filter(|entry| !may_use(&entry.key.text)) {
+        let message = format!("no rule names the time interval `{}`", entry.key.text);
+        let problem = Problem::new(Code::Unused, message).at(&document.file, entry.key.span);
+        report.add(problem.help("name it in the `mute: {during: […]}` of a rule, or take it out"));
+    }
     let mut used: BTreeSet<&str> =
         rules.iter().flat_map(|rule| &rule.send_to).map(|it| &**it).collect();
-    used.extend(config.alarms.send_to.iter().map(|it| &**it));
+    used.extend(
+        child(root, "alarms").and_then(|it| child(it, "send_to")).map(texts).unwrap_or_default(),
+    );
     let entries: Vec<&Entry> = under(root, "receivers").collect();
     for entry in &entries {
         // One that stands in for another is used.
         used.extend(child(&entry.value, "fallback").and_then(text_of));
     }
-    for entry in entries.iter().filter(|entry| !used.contains(&*entry.key.text)) {
+    let is_used = |name: &str| used.contains(name) || may_use(name);
+    for entry in entries.iter().filter(|entry| !is_used(&entry.key.text)) {
         let message = format!("no rule sends to `{}`", entry.key.text);
         let problem = Problem::new(Code::Unused, message).at(&document.file, entry.key.span);
         report.add(problem.help("name it in the `send_to` of a rule, or take it out"));
     }
     if let Some(folder) = &config.templates_folder {
-        unused_templates(folder, config, rules, report);
-    }
-    for section in ["sources", "receivers", "api", "store"] {
-        under(root, section).for_each(|entry| open_secrets(entry, document, report));
+        unused_templates(folder, &entries, rules, written, report);
     }
 }
 
-fn unused_templates(folder: &Path, config: &Config, rules: &[Rule], report: &Report) {
+fn unused_templates(
+    folder: &Path,
+    receivers: &[&Entry],
+    rules: &[Rule],
+    written: &Written,
+    report: &Report,
+) {
     let named = rules.iter().filter_map(|rule| rule.template.as_deref());
-    let of_receivers = config.receivers.iter().filter_map(|receiver| receiver.template.as_deref());
+    let of_receivers =
+        receivers.iter().filter_map(|it| child(&it.value, "template").and_then(text_of));
     let used: BTreeSet<&str> = named.chain(of_receivers).chain(["default", "default-zh"]).collect();
     let Ok(files) = std::fs::read_dir(folder) else { return };
     let mut paths: Vec<_> = files.flatten().map(|file| file.path()).collect();
@@ -273,7 +313,7 @@ fn unused_templates(folder: &Path, config: &Config, rules: &[Rule], report: &Rep
     for path in paths {
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = file.split('.').next().unwrap_or_default();
-        if file.ends_with(".hbs") && !used.contains(name) {
+        if file.ends_with(".hbs") && !used.contains(name) && !written.gaps.may_use(name) {
             let message = format!("nothing uses the template `{name}`");
             report.add(
                 at_file(&path, Problem::new(Code::Unused, message))
@@ -332,19 +372,27 @@ fn map_of(node: &Node) -> Option<&Map> {
     }
 }
 
-fn child<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+pub(super) fn child<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
     map_of(node)?.entries.iter().find(|entry| &*entry.key.text == key).map(|entry| &entry.value)
 }
 
-fn text_of(node: &Node) -> Option<&str> {
+pub(super) fn text_of(node: &Node) -> Option<&str> {
     match &node.kind {
         Kind::Scalar(scalar) => Some(&scalar.text),
         _ => None,
     }
 }
 
+/// The texts of a value or of a list of them.
+fn texts(node: &Node) -> Vec<&str> {
+    match &node.kind {
+        Kind::List(items) => items.iter().filter_map(text_of).collect(),
+        _ => text_of(node).into_iter().collect(),
+    }
+}
+
 /// The entries of the map under a key of the root.
-fn under<'a>(root: &'a Node, key: &str) -> impl Iterator<Item = &'a Entry> {
+pub(super) fn under<'a>(root: &'a Node, key: &str) -> impl Iterator<Item = &'a Entry> {
     let map = child(root, key).and_then(map_of);
     map.into_iter().flat_map(|map| &map.entries)
 }

@@ -12,6 +12,7 @@ mod discover;
 mod enterprise;
 mod environment;
 mod fit;
+mod gaps;
 mod interval;
 mod lint;
 mod locate;
@@ -195,9 +196,8 @@ pub fn check_rules(files: Vec<File>, request: &Request<'_>) -> Problems {
     let (tests, files): (Vec<File>, Vec<File>) = files.into_iter().partition(is_test);
     testbed::check(tests, request, &report);
     let (rules, written) = read_rules(files, request, &report);
-    if report.errors() == 0 {
-        lint::rules(&rules, &written, &report);
-    }
+    lint::rules(&rules, &written, &report);
+    written.gaps.tell(&report);
     report.into_problems()
 }
 
@@ -335,19 +335,21 @@ fn load_text(
     let mut document = Document::parse(file, &report);
     environment::expand(&mut document, request.env, &report);
     document.hide_secrets();
-    let config = whole(path, &document, request, &report, care);
-    if let Some((config, rules, written)) = &config
-        && care == Care::Meant
-        && report.errors() == 0
-    {
-        lint::rules(rules, written, &report);
-        lint::configuration(&document, config, rules, written, &report);
+    let whole = whole(path, &document, request, &report, care);
+    if care == Care::Meant {
+        match &whole {
+            Some(whole) => {
+                lint::rules(&whole.rules, &whole.written, &report);
+                lint::configuration(&document, whole, &report);
+            }
+            None => report.left_out("all of it, since the configuration can't be read".to_owned()),
+        }
     }
     report.name_paths(&document);
     let failed = report.errors() > 0;
     let problems = report.into_problems();
-    match config {
-        Some((config, rules, _)) if !failed => {
+    match whole {
+        Some(Whole { config, rules, .. }) if !failed => {
             let read = config.sources.iter().filter(|source| source.is_read());
             let read = read.map(|source| source.name.clone()).collect();
             let sources = Sources { read, ..source::for_deciding(&outlines(&config.sources)) };
@@ -359,14 +361,24 @@ fn load_text(
     }
 }
 
-/// Reads the whole; the rules apart, which are compiled only when there is no error.
+/// The whole as far as it could be read; the rules apart, which are compiled only when there is no
+/// error.
+struct Whole {
+    config: Config,
+    rules: Vec<Rule>,
+    written: Written,
+    /// The templates are those that are written, and not the shipped ones alone for want of them.
+    has_templates: bool,
+}
+
+/// Reads the whole.
 fn whole(
     path: &Path,
     document: &Document,
     request: &Request<'_>,
     report: &Report,
     care: Care,
-) -> Option<(Config, Vec<Rule>, Written)> {
+) -> Option<Whole> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let Some(root) = &document.root else {
         if !document.broken {
@@ -418,10 +430,14 @@ fn whole(
     let readable = templates_folder.as_ref().filter(|folder| folder.path.is_dir());
     // The shipped ones alone are sound, so that there is nothing to find in them.
     let worthwhile = readable.is_some() || report.errors() == 0;
-    let templates = worthwhile.then(|| templates::compile(readable, settings, report)).flatten();
+    let templates =
+        worthwhile.then(|| templates::compile(readable, settings.clone(), report)).flatten();
     if let Some(templates) = &templates {
         webhook::check_secrets(value, &receivers, &rules, templates);
     }
+    let is_written = templates_folder.is_none() || (readable.is_some() && templates.is_some());
+    let shipped = || templates::compile(None, settings, &Report::default());
+    let templates = templates.or_else(|| (care == Care::Meant).then(shipped).flatten());
     let config = Config {
         path: path.to_owned(),
         time_zone: time_zone.clone(),
@@ -436,7 +452,7 @@ fn whole(
         alarms,
         retention,
     };
-    Some((config, rules, written))
+    Some(Whole { config, rules, written, has_templates: is_written })
 }
 
 /// A hash of what is written of something.
@@ -500,11 +516,13 @@ fn named_rules(
 ) -> Vec<Shown> {
     let value = map.get("rules");
     let items = value.and_then(|value| value.list_or_one()).unwrap_or_default();
+    let count = items.len().max(usize::from(value.is_some()));
     let named: Vec<Named<'_>> = items
         .into_iter()
         .filter_map(|item| Some(Named { path: values::path(item, folder)?, value: item }))
         .collect();
-    let documents = rule_files::documents(&named, report);
+    let (documents, all) = rule_files::documents(&named, report);
+    reader.miss(!all || count > named.len());
     for document in &documents {
         rule_document(reader, document, report);
     }

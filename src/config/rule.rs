@@ -85,6 +85,11 @@ impl<'a> RuleReader<'a> {
         (self.rules, self.written)
     }
 
+    /// Says that there are rules, or may be, which are not read.
+    pub(super) fn miss(&mut self, some: bool) {
+        self.written.gaps.cut_off |= some;
+    }
+
     /// Whether every rule could be read so far.
     pub(super) const fn is_complete(&self) -> bool {
         !self.incomplete
@@ -98,6 +103,7 @@ impl<'a> RuleReader<'a> {
     /// Reads one file.
     pub(super) fn file(&mut self, document: &Document, report: &Report) {
         let Some(root) = &document.root else {
+            self.written.gaps.cut_off |= document.broken;
             if !document.broken {
                 report.add(
                     Problem::new(Code::Empty, "the file holds no rules")
@@ -108,13 +114,28 @@ impl<'a> RuleReader<'a> {
             return;
         };
         let value = Value::root(root, "the rule file", &document.file, report);
-        let Some(mut map) = value.map() else { return };
-        let defaults = map.get("defaults").map(|value| self.defaults(value)).unwrap_or_default();
-        let rules = map.require("rules");
-        map.finish("keys of a rule file");
-        let Some(rules) = rules.and_then(|value| value.list()) else { return };
-        for rule in rules {
-            let read = self.rule(rule, &defaults);
+        let rules = value.map().and_then(|mut map| {
+            let written = map.get("defaults");
+            let defaults = written.map(|value| self.defaults(value)).unwrap_or_default();
+            if let Some(value) = written.filter(|_| defaults.broken) {
+                self.written.gaps.mention(value.node());
+            }
+            let rules = map.require("rules");
+            map.finish("keys of a rule file");
+            Some((rules?.list()?, defaults))
+        });
+        self.written.gaps.cut_off |= document.broken || rules.is_none();
+        for (rule, defaults) in rules
+            .iter()
+            .flat_map(|(rules, defaults)| rules.iter().map(move |rule| (*rule, defaults)))
+        {
+            let before = report.errors();
+            let read = self.rule(rule, defaults);
+            let is_sound = report.errors() == before && rule.node().is_whole() && !defaults.broken;
+            if read.is_none() || !is_sound {
+                let name = read.as_ref().map(|rule| &rule.name);
+                self.written.gaps.rule(name, rule.node());
+            }
             self.incomplete |= read.is_none();
             self.rules.extend(read);
         }

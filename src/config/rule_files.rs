@@ -80,15 +80,16 @@ fn inside(path: &Path, deepest: usize, wanted: fn(&[u8]) -> bool) -> io::Result<
     Ok(files)
 }
 
-/// Reads the rule files of several paths, each file once.
-pub(super) fn documents(named: &[Named<'_>], report: &Report) -> Vec<Document> {
-    let mut documents = Vec::new();
+/// Reads the rule files of several paths, each file once; says whether all could be opened.
+pub(super) fn documents(named: &[Named<'_>], report: &Report) -> (Vec<Document>, bool) {
+    let (mut documents, mut all) = (Vec::new(), true);
     let mut known = HashSet::new();
     for Named { path, value } in named {
         let files = match files_of(&path.path) {
             Ok(files) => files,
             Err(error) => {
                 report.add(super::unreadable(&path.shown, &error, Some(*value)));
+                all = false;
                 continue;
             }
         };
@@ -101,11 +102,12 @@ pub(super) fn documents(named: &[Named<'_>], report: &Report) -> Vec<Document> {
                 Ok(text) => documents.push(Document::parse(text, report)),
                 Err(error) => {
                     report.add(super::unreadable(Path::new(&shown), &error, Some(*value)));
+                    all = false;
                 }
             }
         }
     }
-    documents
+    (documents, all)
 }
 
 /// Whether a file of that name is read where a folder of rules is: not `*_test.yaml`.

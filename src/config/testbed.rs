@@ -291,7 +291,7 @@ impl TestBed {
         };
         let before = report.errors();
         let documents = match place {
-            Where::Configured(_) => rule_files::documents(&named, report),
+            Where::Configured(_) => rule_files::documents(&named, report).0,
             Where::Folder(folder, _) => documents_of(folder, rule_files::files_of(folder), report),
             Where::Beside(folder, _) => {
                 documents_of(folder, rule_files::files_beside(folder), report)

@@ -164,6 +164,7 @@ impl Problem {
 #[derive(Debug, Clone, Default)]
 pub struct Problems {
     list: Vec<Problem>,
+    left_out: Vec<String>,
 }
 
 impl Problems {
@@ -185,6 +186,22 @@ impl Problems {
     /// How many are warnings.
     pub fn warnings(&self) -> usize {
         self.count(Severity::Warning)
+    }
+
+    /// What was not looked at for warnings, since something else is wrong: each a few words.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
+    /// The same with what was not looked at, each said once.
+    #[must_use]
+    pub fn leaving_out(mut self, left_out: impl IntoIterator<Item = String>) -> Self {
+        for words in left_out {
+            if !self.left_out.contains(&words) {
+                self.left_out.push(words);
+            }
+        }
+        self
     }
 
     /// `2 errors, 1 warning`.
@@ -210,7 +227,7 @@ impl FromIterator<Problem> for Problems {
         list.sort_by(|one, other| one.sort_key().cmp(&other.sort_key()));
         // What stands under an anchor is read once for each alias, and is wrong once.
         list.dedup_by(|one, other| one.sort_key() == other.sort_key());
-        Self { list }
+        Self { list, left_out: Vec::new() }
     }
 }
 
@@ -230,6 +247,7 @@ pub const MAX_PROBLEMS: usize = 1_000;
 #[derive(Debug, Default)]
 pub struct Report {
     problems: RefCell<Vec<Problem>>,
+    left_out: RefCell<Vec<String>>,
     errors: Cell<usize>,
 }
 
@@ -243,6 +261,11 @@ impl Report {
         if problems.len() < MAX_PROBLEMS {
             problems.push(problem);
         }
+    }
+
+    /// Puts down, in a few words, what is not looked at for warnings since something else is wrong.
+    pub fn left_out(&self, what: String) {
+        self.left_out.borrow_mut().push(what);
     }
 
     /// How many errors were put down so far; to see whether a part of a document had any.
@@ -265,6 +288,7 @@ impl Report {
 
     /// All of them, in order.
     pub fn into_problems(self) -> Problems {
-        self.problems.into_inner().into_iter().collect()
+        let problems: Problems = self.problems.into_inner().into_iter().collect();
+        problems.leaving_out(self.left_out.into_inner())
     }
 }

@@ -119,6 +119,18 @@ impl Node {
         }
     }
 
+    /// Whether all that is written here could be read.
+    pub fn is_whole(&self) -> bool {
+        match &self.kind {
+            Kind::Scalar(_) => true,
+            Kind::List(items) => items.iter().all(Self::is_whole),
+            Kind::Map(map) => {
+                map.complete && map.entries.iter().all(|entry| entry.value.is_whole())
+            }
+            Kind::Unreadable => false,
+        }
+    }
+
     /// Whether nothing is written here, or an explicit null.
     pub fn is_null(&self) -> bool {
         match &self.kind {

@@ -144,7 +144,7 @@ impl Reading<'_, '_> {
         let around = self.around;
         let mut reader =
             RuleReader::new(around.names, around.templates, around.zone, around.intervals);
-        for document in rule_files::documents(&[Named { path, value }], report) {
+        for document in rule_files::documents(&[Named { path, value }], report).0 {
             rule_document(&mut reader, &document, report);
         }
         let (rules, _) = reader.finish(report);

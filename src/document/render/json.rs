@@ -9,6 +9,7 @@ struct Output<'a> {
     problems: Vec<One<'a>>,
     errors: usize,
     warnings: usize,
+    left_out: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -42,13 +43,14 @@ struct Beside<'a> {
 }
 
 /// The problems as one JSON object, over several lines: `problems`, each with `code severity message
-/// file line column length path label related known notes help`, and the counts `errors` and
-/// `warnings`. Lines and columns count from 1, columns and lengths in Unicode scalar values.
+/// file line column length path label related known notes help`, the counts `errors` and `warnings`,
+/// and `left_out`, what was not looked at for warnings. Lines and columns count from 1, columns and lengths in Unicode scalar values.
 pub fn json(problems: &Problems) -> String {
     let output = Output {
         problems: problems.iter().map(one).collect(),
         errors: problems.errors(),
         warnings: problems.warnings(),
+        left_out: problems.left_out(),
     };
     // Only texts and numbers: there is nothing in it that JSON can't hold.
     serde_json::to_string_pretty(&output).unwrap_or_default() + "\n"

@@ -319,7 +319,10 @@ fn check_ends_as_documented() {
     assert_eq!((exit, out.as_str()), (Exit::Done, "no problems\n"));
     let (exit, out) = check(&path("tests/it/config/broken/five-mistakes.yaml"), "");
     assert_eq!(exit, Exit::Config);
-    assert!(out.ends_with("\n4 errors\n"), "without a configuration no receiver is unknown: {out}");
+    assert!(
+        out.contains("\n4 errors\nnot looked at for"),
+        "without a configuration no receiver is unknown: {out}"
+    );
     let warned = path("tests/it/config/broken/glob-as-regex.yaml");
     assert_eq!(check(&warned, "").0, Exit::Done);
     assert_eq!(check(&CheckArgs { deny_warnings: true, ..warned }, "").0, Exit::No);
@@ -344,14 +347,17 @@ fn rule_files_alone_are_checked_against_the_configuration_above_them() {
     let args = |path: &Path| CheckArgs { paths: vec![path.into()], ..CheckArgs::default() };
     let named = Path::new("tests/it/config/sound/triggerbell.yaml");
     let (_, out) = check_with(&args(Path::new(broken)), "", Some(named));
-    assert!(out.contains("did you mean `ops-wecom`?") && out.ends_with("\n5 errors\n"), "{out}");
+    assert!(
+        out.contains("did you mean `ops-wecom`?") && out.contains("\n5 errors\nnot looked at for"),
+        "{out}"
+    );
     let folder = tempfile::tempdir().unwrap();
     let rules = folder.path().join("rules/deep");
     fs::create_dir_all(&rules).unwrap();
     fs::copy(broken, rules.join("a.yaml")).unwrap();
-    assert!(check(&args(&rules), "").1.ends_with("\n4 errors\n"));
+    assert!(check(&args(&rules), "").1.contains("\n4 errors\n"));
     fs::copy(named, folder.path().join("triggerbell.yaml")).unwrap();
-    assert!(check(&args(&rules), "").1.ends_with("\n5 errors\n"));
+    assert!(check(&args(&rules), "").1.contains("\n5 errors\n"));
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).unwrap();
     let (exit, out) = check(&args(&empty), "");
