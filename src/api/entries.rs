@@ -1,7 +1,6 @@
 //! Entries: what was taken in, what rules said of it, and what could not be understood.
 
 use axum::{Json, extract::State, http::StatusCode};
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
@@ -55,7 +54,7 @@ pub(crate) struct EntriesAsked {
 }
 
 /// The most messages of an entry that an explanation tells of.
-const EXPLAINED: usize = 100;
+pub(crate) const EXPLAINED: usize = 100;
 
 /// Entries, newest first.
 #[utoipa::path(
@@ -128,16 +127,8 @@ pub(super) async fn explained(
     message: &NotificationView,
     attempts: &[AttemptView],
 ) -> Result<Value, Problem> {
-    Ok(json!({
-        "id": message.id, "rule": message.rule, "receiver": message.receiver,
-        "reason": message.reason, "state": message.state, "held_by": message.held_by,
-        "because": shared.control.held_because(entry, message).await?,
-        "folded_into": message.folded_into, "created_at": message.created_at,
-        "attempts": message.attempts,
-        "last_attempt_at": attempts.last().map(|attempt| attempt.started_at),
-        "next_attempt_at": message.next_attempt_at.filter(|at| *at > Timestamp::MIN),
-        "last_outcome": message.last_outcome,
-    }))
+    let because = shared.control.held_because(entry, message).await?;
+    Ok(view::explained(message, attempts, because.as_deref()))
 }
 
 /// The query of `GET rejected`.

@@ -31,8 +31,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::ports::{Control, Ingest, Store};
 
+pub(crate) use entries::EXPLAINED;
 pub use problem::Problem;
 pub use serve::serve;
+pub(crate) use view::explained;
 
 /// What the API is told of its surroundings.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use crate::ports::{EntryView, List, NotificationView};
+use crate::ports::{AttemptView, EntryView, List, NotificationView};
 
 /// An entry as it is kept.
 pub(crate) fn entry(view: &EntryView) -> Json {
@@ -43,6 +43,24 @@ pub(crate) fn notification(view: &NotificationView, not_before: Option<Timestamp
         json["fallback_of"] = json!(receiver);
     }
     json
+}
+
+/// What became of a message: why something held it, or how its attempts went.
+pub(crate) fn explained(
+    message: &NotificationView,
+    attempts: &[AttemptView],
+    because: Option<&str>,
+) -> Json {
+    json!({
+        "id": message.id, "rule": message.rule, "receiver": message.receiver,
+        "reason": message.reason, "state": message.state, "held_by": message.held_by,
+        "because": because,
+        "folded_into": message.folded_into, "created_at": message.created_at,
+        "attempts": message.attempts,
+        "last_attempt_at": attempts.last().map(|attempt| attempt.started_at),
+        "next_attempt_at": message.next_attempt_at.filter(|at| *at > Timestamp::MIN),
+        "last_outcome": message.last_outcome,
+    })
 }
 
 /// A page of a list.

@@ -4,6 +4,7 @@
 //! running service, so nothing here decides anything. Deliberately absent: what a service remembers,
 //! for the entries of a file; they are explained as if they were all that ever happened.
 
+mod kept;
 mod outcome;
 mod rule;
 
@@ -46,7 +47,7 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "FILE")]
     pub entry: Option<String>,
 
-    /// An entry or a message of the running service, by its id
+    /// An entry or a message of the running service, else of the database, by its id
     #[arg(long, value_name = "ID")]
     pub id: Option<String>,
 
@@ -86,8 +87,9 @@ pub async fn run(args: &ExplainArgs, files: &Files) -> Result<Exit, Failure> {
             (of_file(file, args.source.as_deref(), &config)?, config.time_zone)
         }
         (None, Some(id)) => {
-            let service = service_of(&args.service, files)?;
-            (of_id(checked_id(id)?, &service).await?, local::zone_of(&service).await)
+            let (id, service) = (checked_id(id)?, service_of(&args.service, files)?);
+            let asked = of_id(id, &service).await;
+            or_kept(asked, &service, args, files, |config| kept::of_id(id, config)).await?
         }
         (None, None) => (Vec::new(), TimeZone::UTC),
     };
@@ -170,6 +172,32 @@ fn message(Decided { at, intent }: Decided, config: &Config) -> Value {
         "reason": intent.reason.name(), "held_by": intent.held_by.map(|by| by.name()),
         "because": because,
     })
+}
+
+/// What a service answered, and its zone; where none answers and none was named, what the database
+/// and the rule files say in its stead.
+async fn or_kept<T>(
+    asked: Result<T, Failure>,
+    service: &Service,
+    args: &ExplainArgs,
+    files: &Files,
+    kept: impl FnOnce(&Config) -> Result<T, Failure>,
+) -> Result<(T, TimeZone), Failure> {
+    let named = args.service.url.as_deref().is_some_and(|url| !url.is_empty());
+    match asked {
+        Err(failure) if failure.exit == Exit::Unavailable && !named => {
+            let config = load::config(files)?;
+            // Of the two, that no service answers is what is usually wrong.
+            let found = kept(&config).map_err(|other| match other.exit {
+                Exit::Unavailable => failure,
+                _ => other,
+            })?;
+            let path = config.store.display();
+            output::note(format_args!("no service answers; told from {path} and the rule files\n"));
+            Ok((found, config.time_zone))
+        }
+        asked => Ok((asked?, local::zone_of(service).await)),
+    }
 }
 
 /// Asks the service about an entry, or about each of those that a message tells of.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{ExplainArgs, headline, items, word};
+use super::{ExplainArgs, headline, items, or_kept, word};
 use crate::{
     adapters::store::Archive,
     cli::{
@@ -33,22 +33,8 @@ const LOOKED_AT: usize = 2_000;
 pub(super) async fn run(name: &str, args: &ExplainArgs, files: &Files) -> Result<Exit, Failure> {
     let service = service_of(&args.service, files)?;
     let asked = of_service(name, args, &service).await;
-    let named = args.service.url.as_deref().is_some_and(|url| !url.is_empty());
-    let (history, zone) = match asked {
-        Err(failure) if failure.exit == Exit::Unavailable && !named => {
-            let config = load::config(files)?;
-            let found = of_database(name, args, &config);
-            // Of the two, that no service answers is what is usually wrong.
-            let found = found.map_err(|other| match other.exit {
-                Exit::Unavailable => failure,
-                _ => other,
-            })?;
-            let path = config.store.display();
-            output::note(format_args!("no service answers; told from {path} and the rule files\n"));
-            (found, config.time_zone)
-        }
-        asked => (asked?, local::zone_of(&service).await),
-    };
+    let kept = |config: &Config| of_database(name, args, config);
+    let (history, zone) = or_kept(asked, &service, args, files, kept).await?;
     match args.format {
         Printed::Json => output::line(format_args!("{history:#}"))?,
         Printed::Text => output::print(text(&local::localised(history, &zone)))?,

@@ -215,6 +215,21 @@ async fn a_rule_is_explained_by_what_it_matched_and_what_it_missed_by_the_least(
         explained.stdout
     );
     assert!(explained.stdout.contains("match.tag wanted"), "{}", explained.stdout);
+    let [entry, message] = [entry, message].map(str::to_owned);
+    for (id, tag) in [(&entry, "v1.2.3"), (&message, "v1.2.4")] {
+        let explained = ran(folder.path(), &["explain", "--id", id], &[]).await;
+        assert_eq!(explained.code, Some(0), "{}", explained.said());
+        assert!(explained.stderr.contains("no service answers"), "{}", explained.stderr);
+        assert!(explained.stdout.contains(&format!("tag {tag} ")), "{}", explained.stdout);
+        let held = "tried/out: matched for ops is held (shadow): its rule has `mode: shadow` (see";
+        assert!(explained.stdout.contains(held), "{}", explained.stdout);
+        // A service that was named is asked, and nothing else.
+        let url = format!("http://127.0.0.1:{port}");
+        let named = ran(folder.path(), &["explain", "--id", id, "--url", &url], &[]).await;
+        assert_eq!(named.code, Some(69), "{}", named.said());
+    }
+    let unknown = ran(folder.path(), &["explain", "--id", &"0".repeat(32)], &[]).await;
+    assert_eq!(unknown.code, Some(1), "{}", unknown.said());
     let none = ran(folder.path(), &["explain", "--rule", "prod-fialed"], &[]).await;
     assert!(none.stderr.contains("did you mean prod-failed?"), "{}", none.stderr);
 }

@@ -1,8 +1,8 @@
-//! The entries of a database, for who only reads them and at any time: a replay.
+//! The entries of a database, and what became of them, for who only reads and at any time.
 //!
 //! It takes no lock, writes nothing, creates nothing, and never reads for long at a time, so that a
 //! service which has the file open goes on as if nobody looked; the file of one that has stopped can
-//! be read too. Deliberately absent: everything but entries, and migrations.
+//! be read too. Deliberately absent: the rest of what a store keeps, and migrations.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,11 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use crate::{
-    domain::entry::Entry,
-    ports::{StoreError, StoreErrorKind},
+    domain::{
+        entry::{Entry, EntryId},
+        notification::NotificationId,
+    },
+    ports::{AttemptView, EntryView, NotificationView, StoreError, StoreErrorKind},
 };
 
 use super::{
@@ -85,6 +88,27 @@ impl Archive {
         let mut places = look().map_err(|failure| failure.told(&self.path))?;
         places.reverse();
         Ok(places)
+    }
+
+    /// One entry, with the messages that tell of it. Blocks.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn entry(&self, id: EntryId) -> Result<Option<EntryView>, StoreError> {
+        query::entry(&self.conn, id).map_err(|failure| failure.told(&self.path))
+    }
+
+    /// One message, with its attempts. Blocks.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn notification(
+        &self,
+        id: NotificationId,
+    ) -> Result<Option<(NotificationView, Vec<AttemptView>)>, StoreError> {
+        let found = query::notification(&self.conn, id);
+        let found = found.map_err(|failure| failure.told(&self.path))?;
+        Ok(found.map(|(message, _, attempts)| (message, attempts)))
     }
 
     fn some_places(&self, after: i64) -> Outcome<Vec<(Timestamp, i64)>> {
