@@ -101,7 +101,7 @@ impl Reloader {
         };
         let loaded = tokio::task::spawn_blocking(read).await;
         let loaded = loaded.map_err(|_| failed("a bug of triggerbell's; the log says more"))?;
-        let Loaded { config, warnings } = loaded.map_err(|problems| refused(&problems))?;
+        let Loaded { config, warnings, .. } = loaded.map_err(|problems| refused(&problems))?;
         let found = InForce::of(&config);
         let renderer = renderer(&config).map_err(|error| unfit(error.to_string()))?;
         let fresh = self.fleet.open(&config).map_err(|error| unfit(error.to_string()))?;

@@ -1,8 +1,8 @@
 //! `check`: every problem of configuration, rules and rule tests, in one run.
 //!
 //! Without a path the configuration is checked, found as `run` finds it, with the rule files that it
-//! names and the tests beside them. A path may be a configuration, a rule file, a test file, a folder
-//! of them, or `-` for standard input; which a file is, its name and its own keys say. Deliberately absent: deciding what is a problem.
+//! names and the tests beside them. A path may be a configuration, a rule file, a test file, a template, a folder
+//! of rules and tests, or `-` for standard input; which a file is, its name and its own keys say. Deliberately absent: deciding what is a problem.
 
 use std::{
     io::{self, Read, Write},
@@ -20,7 +20,7 @@ use crate::{
 /// What to check and how to say it.
 #[derive(Debug, Clone, Default, Args)]
 pub struct CheckArgs {
-    /// Configurations, rule files, rule tests, folders of them, or `-` for standard input
+    /// Configurations, rule files, rule tests, folders of them, templates, or `-` for standard input
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
@@ -198,6 +198,9 @@ impl Checked {
         rule_files: &mut Vec<File>,
     ) {
         match file {
+            Ok(_) if path.extension().is_some_and(|name| name == "hbs") => {
+                self.add(config::check_template(path));
+            }
             Ok(file) if config::is_configuration(&file) => {
                 self.configuration(config::check_file(path, file, &world.request(Some(path))));
             }
@@ -231,10 +234,11 @@ impl Checked {
                 format!("{count} {word}{}", if count == 1 { "" } else { "s" })
             };
             summary = format!(
-                "{summary}: {}, {}, {}",
+                "{summary}: {}, {}, {}, {}",
                 count(config.sources.len(), "source"),
                 count(config.receivers.len(), "receiver"),
                 count(config.rules.rules().len(), "rule"),
+                count(loaded.tests, "test"),
             );
         }
         summary

@@ -38,7 +38,7 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 /// It has problems, all of which were printed.
 pub(crate) fn config(files: &Files) -> Result<Config, Failure> {
     match read(files) {
-        Ok(Loaded { config, warnings }) => {
+        Ok(Loaded { config, warnings, .. }) => {
             output::note(text(&warnings, coloured(io::stderr().is_terminal())));
             Ok(config)
         }
@@ -52,7 +52,7 @@ pub(crate) fn config(files: &Files) -> Result<Config, Failure> {
 /// It has problems, all of which were logged.
 pub(crate) fn config_logging(files: &Files) -> Result<Config, Failure> {
     match read(files) {
-        Ok(Loaded { config, warnings }) => {
+        Ok(Loaded { config, warnings, .. }) => {
             log(&warnings);
             Ok(config)
         }

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::tz::TimeZone;
 
-use super::{Whole, fit, gaps::Gaps, read_text};
+use super::{Whole, fit, gaps::Gaps, in_the_open, read_text};
 use crate::{
     document::{Code, Document, Entry, Kind, Map, Node, Place, Problem, Report, nearest},
     domain::{
@@ -228,7 +228,7 @@ pub(super) fn configuration(document: &Document, whole: &Whole, report: &Report)
     let Some(root) = &document.root else { return };
     let Whole { config, rules, written, .. } = whole;
     for section in ["sources", "receivers", "api", "store"] {
-        under(root, section).for_each(|entry| open_secrets(entry, document, report));
+        under(root, section).for_each(|entry| in_the_open::secrets(entry, document, report));
     }
     for entry in under(root, "sources") {
         let Some(file) = child(&entry.value, "file") else { continue };
@@ -328,40 +328,6 @@ fn at_file(path: &Path, problem: Problem) -> Problem {
     match read_text(path) {
         Ok(file) => problem.at(&Arc::new(file), Default::default()),
         Err(_) => problem,
-    }
-}
-
-/// Keys whose values are secrets and nothing else.
-const SECRETS: [&str; 8] = [
-    "secret_key",
-    "signing_secret",
-    "webhook_url",
-    "corpsecret",
-    "secret",
-    "token",
-    "password",
-    "key",
-];
-
-/// Warns of secrets that are written in the configuration itself.
-fn open_secrets(entry: &Entry, document: &Document, report: &Report) {
-    match &entry.value.kind {
-        Kind::Map(map) => map.entries.iter().for_each(|it| open_secrets(it, document, report)),
-        Kind::Scalar(scalar) => {
-            let key = &*entry.key.text;
-            let open =
-                SECRETS.contains(&key) && scalar.written.is_none() && !scalar.text.is_empty();
-            if open {
-                let message = format!("`{key}` is written in the open");
-                let help = format!(
-                    "take it from the environment, `{key}: ${{{}}}`, or from a file, `{key}_file`",
-                    key.to_uppercase()
-                );
-                let problem = Problem::new(Code::OpenSecret, message);
-                report.add(problem.at(&document.file, entry.value.span).help(help));
-            }
-        }
-        Kind::List(_) | Kind::Unreadable => {}
     }
 }
 

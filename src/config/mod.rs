@@ -13,6 +13,7 @@ mod enterprise;
 mod environment;
 mod fit;
 mod gaps;
+mod in_the_open;
 mod interval;
 mod lint;
 mod locate;
@@ -130,6 +131,8 @@ pub struct Loaded {
     pub config: Config,
     /// Warnings only.
     pub warnings: Problems,
+    /// How many rule tests were checked; a start reads none.
+    pub tests: usize,
 }
 
 /// Loads the configuration.
@@ -198,6 +201,13 @@ pub fn check_rules(files: Vec<File>, request: &Request<'_>) -> Problems {
     let (rules, written) = read_rules(files, request, &report);
     lint::rules(&rules, &written, &report);
     written.gaps.tell(&report);
+    report.into_problems()
+}
+
+/// Checks a template alone.
+pub fn check_template(path: &Path) -> Problems {
+    let report = Report::default();
+    templates::check(path, default_zone(), &report);
     report.into_problems()
 }
 
@@ -349,13 +359,13 @@ fn load_text(
     let failed = report.errors() > 0;
     let problems = report.into_problems();
     match whole {
-        Some(Whole { config, rules, .. }) if !failed => {
+        Some(Whole { config, rules, tests, .. }) if !failed => {
             let read = config.sources.iter().filter(|source| source.is_read());
             let read = read.map(|source| source.name.clone()).collect();
             let sources = Sources { read, ..source::for_deciding(&outlines(&config.sources)) };
             let rules = RuleSet::new(rules).over(sources);
             let config = Config { rules, ..config };
-            Ok(Loaded { config, warnings: problems })
+            Ok(Loaded { config, warnings: problems, tests })
         }
         _ => Err(problems),
     }
@@ -369,6 +379,8 @@ struct Whole {
     written: Written,
     /// The templates are those that are written, and not the shipped ones alone for want of them.
     has_templates: bool,
+    /// How many rule tests there are, where they are looked at.
+    tests: usize,
 }
 
 /// Reads the whole.
@@ -409,6 +421,7 @@ fn whole(
     written.intervals = intervals.used();
     let source_names = testbed::source_names(&map, &outlines(&sources), &time_zone);
     lint::sources(&written, &source_names, report);
+    let mut tests = 0;
     if care == Care::Meant {
         let around = Around {
             names: &names,
@@ -420,7 +433,7 @@ fn whole(
             sources: &source_names,
             deciding: source::for_deciding(&outlines(&sources)),
         };
-        rule_tests(&rule_paths, &around, report);
+        tests = rule_tests(&rule_paths, &around, report);
     }
     map.finish("keys of the configuration");
     let settings = Settings {
@@ -452,7 +465,7 @@ fn whole(
         alarms,
         retention,
     };
-    Some(Whole { config, rules, written, has_templates: is_written })
+    Some(Whole { config, rules, written, has_templates: is_written, tests })
 }
 
 /// A hash of what is written of something.
@@ -532,8 +545,10 @@ fn named_rules(
     named.into_iter().map(|named| named.path).collect()
 }
 
-/// Checks the rule tests beside the rules. What names a folder that can't be read was told already.
-fn rule_tests(rule_paths: &[Shown], around: &Around<'_>, report: &Report) {
+/// Checks the rule tests beside the rules, and counts them. What names a folder that can't be read was
+/// told already.
+fn rule_tests(rule_paths: &[Shown], around: &Around<'_>, report: &Report) -> usize {
+    let mut count = 0;
     let mut known = std::collections::HashSet::new();
     for path in rule_paths {
         for file in rule_files::tests_of(&path.path).unwrap_or_default() {
@@ -543,12 +558,14 @@ fn rule_tests(rule_paths: &[Shown], around: &Around<'_>, report: &Report) {
             let shown = path.inside(&file);
             match read_as(&file, &shown) {
                 Ok(text) => {
-                    around.read(&file, &Document::parse(text, report), report);
+                    let read = around.read(&file, &Document::parse(text, report), report);
+                    count += read.tests.len();
                 }
                 Err(error) => report.add(unreadable(Path::new(&shown), &error, None)),
             }
         }
     }
+    count
 }
 
 fn rule_document(reader: &mut RuleReader<'_>, document: &Document, report: &Report) {

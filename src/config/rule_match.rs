@@ -148,13 +148,24 @@ impl ClauseReader<'_> {
     fn operators(&mut self, field: Field, value: Value<'_>, path: &str) -> Option<Clause> {
         let mut map = value.map()?;
         let before = value.report().errors();
-        let known: &[&'static str] =
-            if field.kind() == FieldKind::Time { &TIME_OPERATORS } else { &OPERATORS };
+        let known: &[&'static str] = match field.kind() {
+            FieldKind::Time => &TIME_OPERATORS,
+            FieldKind::Number => &NUMBER_OPERATORS,
+            _ => &TEXT_OPERATORS,
+        };
         let mut clauses = Vec::new();
         for &operator in known {
             if let Some(wanted) = map.get(operator) {
                 let path = format!("{path}.{operator}");
                 clauses.extend(self.operator(field, operator, wanted, path));
+            }
+        }
+        // Those of other fields are not known here, and no riddle either.
+        let others = OPERATORS.iter().filter(|_| field.kind() != FieldKind::Time);
+        for &operator in others.filter(|operator| !known.contains(operator)) {
+            if let Some((_, wanted)) = map.place_of(operator) {
+                map.pass_over(operator);
+                clauses.extend(self.operator(field, operator, wanted, String::new()));
             }
         }
         let empty = clauses.is_empty() && value.report().errors() == before;

@@ -4,7 +4,13 @@
 //! Names are looked up by the folder's files, so that a rule's template is checked even when some
 //! template is broken. Deliberately absent: what stands in a template (`adapters::templates`).
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use jiff::tz::TimeZone;
 
 use super::{read_as, values::Shown};
 use crate::{
@@ -30,16 +36,27 @@ pub(super) fn compile(
         Err(problems) => problems,
     };
     for problem in problems {
-        report.add(located(problem, folder));
+        let path = PathBuf::from(&problem.path);
+        let shown = folder.map_or_else(|| problem.path.clone(), |folder| folder.inside(&path));
+        report.add(located(problem, &shown));
     }
     None
 }
 
+/// Checks one template, among those of its folder, which it may call.
+pub(super) fn check(path: &Path, zone: TimeZone, report: &Report) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let settings = Settings { zone, public_url: None };
+    let problems = Templates::load(Some(folder.unwrap_or(Path::new("."))), settings).err();
+    let own = |problem: &TemplateProblem| Path::new(&problem.path).file_name() == path.file_name();
+    for problem in problems.into_iter().flatten().filter(own) {
+        report.add(located(problem, &path.display().to_string()));
+    }
+}
+
 /// The problem with its place in the template's own file.
-fn located(problem: TemplateProblem, folder: Option<&Shown>) -> Problem {
-    let path = Path::new(&problem.path);
-    let shown = folder.map_or_else(|| problem.path.clone(), |folder| folder.inside(path));
-    let file = read_as(path, &shown).ok().map(Arc::new);
+fn located(problem: TemplateProblem, shown: &str) -> Problem {
+    let file = read_as(Path::new(&problem.path), shown).ok().map(Arc::new);
     let at = file.as_ref().filter(|_| problem.line > 0);
     let message = match at {
         Some(_) => problem.message,

@@ -408,7 +408,8 @@ history. Take it from the environment or from a file of its own:
 
     secret_key: ${TENCENTCLOUD_SECRET_KEY}
 
-or `secret_key_file: /run/secrets/tencent`."
+or `secret_key_file: /run/secrets/tencent`. A header such as `Authorization: Bearer …` is one, too, and an
+address with a user's password or with a parameter like `token`: what proves who is asking."
 
     Undecided "W014" "a question that was not decided"
 "Whether a rule is ever reached is decided by going through what it and the rules before it match. Here

@@ -23,9 +23,12 @@ pub enum DurationError {
     /// A fraction.
     #[error("a fraction")]
     Fraction,
-    /// No number at all, or one too large.
+    /// No number at all.
     #[error("not a number with a unit")]
     Malformed,
+    /// Longer than a thousand years.
+    #[error("too long")]
+    TooLong,
 }
 
 /// Reads a duration.
@@ -52,13 +55,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
             DurationError::UnknownUnit(unit.trim().chars().take(20).collect())
         });
     };
-    let number: u64 = number.parse().map_err(|_| DurationError::Malformed)?;
+    let number: u64 = number.parse().map_err(|_| DurationError::TooLong)?;
     // A thousand years is enough for anyone, and far from what arithmetic on instants refuses.
     number
         .checked_mul(seconds)
         .filter(|&seconds| seconds <= 1000 * 366 * 24 * 3600)
         .map(Duration::from_secs)
-        .ok_or(DurationError::Malformed)
+        .ok_or(DurationError::TooLong)
 }
 
 /// Writes a duration as [`parse_duration`] reads it, in the largest unit that fits; parts of a

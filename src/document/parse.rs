@@ -394,11 +394,27 @@ impl<'a> Builder<'a> {
             let node = self.close(open, None);
             self.place(node, 0);
         }
+        if let Some(root) = self.root.as_mut().filter(|_| broken) {
+            break_off(root);
+        }
         for problem in self.problems {
             report.add(problem);
         }
         Document { file: Arc::clone(self.file), root: self.root, broken }
     }
+}
+
+/// Marks what ends where the reading broke off: it may have gone on.
+fn break_off(node: &mut Node) {
+    let last = match &mut node.kind {
+        Kind::Map(map) => {
+            map.complete = false;
+            map.entries.last_mut().map(|entry| &mut entry.value)
+        }
+        Kind::List(items) => items.last_mut(),
+        Kind::Scalar(_) | Kind::Unreadable => None,
+    };
+    last.into_iter().for_each(break_off);
 }
 
 /// Reads a node that stands where a key is awaited.

@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     Code, DurationError, Entry, File, Kind, Map, Node, Place, Problem, Report, Scalar, Span,
-    nearest, parse_duration, secrecy, show_duration, within,
+    nearest, parse_duration, secrecy, show_duration, within as within_text,
 };
 
 /// Where a value stands, for messages.
@@ -117,7 +117,7 @@ impl<'a> Value<'a> {
     pub fn span_within(&self, range: Range<usize>) -> Option<Span> {
         let text = &*self.scalar().filter(|scalar| scalar.written.is_none())?.text;
         let written = self.file.text().get(self.node.span.range())?;
-        let within = within::locate(written, text, &range)?;
+        let within = within_text::locate(written, text, &range)?;
         let start = self.node.span.start as usize;
         Some(Span::from(start + within.start..start + within.end))
     }
@@ -248,10 +248,11 @@ impl<'a> Value<'a> {
 
     /// A duration within bounds.
     pub fn duration(&self, bounds: RangeInclusive<Duration>) -> Option<Duration> {
-        let text = self.text_as("a duration like `30s`")?;
+        let example = example(&bounds);
+        let text = self.text_as(&format!("a duration like `{example}`"))?;
         let (message, label, help) = match parse_duration(text) {
             Ok(duration) if bounds.contains(&duration) => return Some(duration),
-            Ok(_) => {
+            Ok(_) | Err(DurationError::TooLong) => {
                 let message = format!(
                     "`{}` takes a duration from {} to {}",
                     self.key,
@@ -262,19 +263,25 @@ impl<'a> Value<'a> {
             }
             Err(error) => {
                 let help = match &error {
-                    DurationError::NoUnit if !self.is_expanded() => {
+                    DurationError::NoUnit
+                        if !self.is_expanded() && within(&bounds, &format!("{text}s")) =>
+                    {
                         format!("write `{text}s` for seconds; units: s, m, h, d, w")
                     }
-                    DurationError::UnknownUnit(unit) if !self.is_expanded() => meant(text, unit),
-                    DurationError::Compound | DurationError::Fraction => {
+                    DurationError::UnknownUnit(unit) if !self.is_expanded() => {
+                        meant(text, unit, &bounds)
+                    }
+                    DurationError::Compound | DurationError::Fraction if within(&bounds, "90m") => {
                         "use one whole number in the smaller unit: `90m` for an hour and a half"
                             .to_owned()
                     }
                     _ => {
-                        "write a whole number and a unit, as `30s`; units: s, m, h, d, w".to_owned()
+                        format!(
+                            "write a whole number and a unit, as `{example}`; units: s, m, h, d, w"
+                        )
                     }
                 };
-                let message = format!("`{}` takes a duration like `30s`", self.key);
+                let message = format!("`{}` takes a duration like `{example}`", self.key);
                 let label = match error {
                     DurationError::UnknownUnit(_) if self.is_expanded() => {
                         "an unknown unit".to_owned()
@@ -560,18 +567,36 @@ pub(super) fn name_fault(text: &str) -> Option<&'static str> {
     }
 }
 
-/// What was most likely meant by a duration with another unit.
-fn meant(text: &str, unit: &str) -> String {
+/// A duration within bounds.
+fn example(bounds: &RangeInclusive<Duration>) -> String {
+    let usual = Duration::from_secs(30);
+    show_duration(if bounds.contains(&usual) { usual } else { *bounds.start() })
+}
+
+/// Whether a text is a duration within bounds.
+fn within(bounds: &RangeInclusive<Duration>, text: &str) -> bool {
+    parse_duration(text).is_ok_and(|duration| bounds.contains(&duration))
+}
+
+/// What was most likely meant by a duration with another unit, as far as it is within bounds.
+fn meant(text: &str, unit: &str, bounds: &RangeInclusive<Duration>) -> String {
     let number = text.trim_end_matches(unit).trim();
     let unit = unit.trim().to_lowercase();
-    match unit.chars().next() {
+    let (said, meant) = match unit.chars().next() {
         _ if unit.starts_with("ms") || unit.starts_with("mil") => {
-            "write whole seconds, as `1s`".to_owned()
+            ("write whole seconds, as", "1s".to_owned())
         }
-        _ if unit.starts_with("mo") => "months differ in length: write days, as `30d`".to_owned(),
-        Some(letter @ ('s' | 'm' | 'h' | 'd' | 'w')) => format!("write `{number}{letter}`"),
-        Some('y') => "years differ in length: write days, as `365d`".to_owned(),
-        _ => "units: s, m, h, d, w".to_owned(),
+        _ if unit.starts_with("mo") => {
+            ("months differ in length: write days, as", "30d".to_owned())
+        }
+        Some(letter @ ('s' | 'm' | 'h' | 'd' | 'w')) => ("write", format!("{number}{letter}")),
+        Some('y') => ("years differ in length: write days, as", "365d".to_owned()),
+        _ => ("", String::new()),
+    };
+    if within(bounds, &meant) {
+        format!("{said} `{meant}`")
+    } else {
+        format!("write one as `{}`; units: s, m, h, d, w", example(bounds))
     }
 }
 

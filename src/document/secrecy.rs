@@ -17,7 +17,7 @@ impl Document {
     }
 }
 
-/// Addresses that are no secret, and help to see; unless they hold a password.
+/// Addresses that are no secret, and help to see; unless they hold a password or parameters.
 const SHOWN: [&str; 6] = ["endpoint", "public_url", "base_url", "api_url", "card_url", "no_proxy"];
 
 /// Whether a key of that name holds, or may hold, a credential.
@@ -104,7 +104,7 @@ fn hide_in(file: &File, node: &Node) {
             for entry in &map.entries {
                 let key = &*entry.key.text;
                 match key {
-                    _ if SHOWN.contains(&key) && !holds_password(&entry.value) => {}
+                    _ if SHOWN.contains(&key) && !holds_more(&entry.value) => {}
                     "headers" | "query" => hide_around_tags(file, &entry.value),
                     // Under these the keys are names that people chose, whatever they sound like.
                     "sources" | "receivers" => hide_under_names(file, &entry.value),
@@ -159,8 +159,9 @@ fn hide_under_names(file: &File, node: &Node) {
     }
 }
 
-fn holds_password(node: &Node) -> bool {
-    matches!(&node.kind, Kind::Scalar(scalar) if scalar.shown().contains('@'))
+/// Whether an address holds more than where something is.
+fn holds_more(node: &Node) -> bool {
+    matches!(&node.kind, Kind::Scalar(scalar) if scalar.shown().contains(['@', '?']))
 }
 
 /// Whether a text is one reference to the environment, closed or not, and holds nothing itself.

@@ -146,10 +146,12 @@ fn condition() -> Value {
     if let Some(alternatives) = wanted["anyOf"].as_array_mut() {
         alternatives.extend([null, operators]);
     }
-    let branch = json!({
-        "type": "object", "minProperties": 1, "additionalProperties": false,
-        "properties": {"status": some(&text()), "body": wanted},
-        "patternProperties": {"^/": wanted},
-    });
+    let mut branch = map([
+        key("status", "The status of HTTP: `404`, `5xx` or `500-599`, or several", some(&text())),
+        key("body", "The whole body, as text", wanted.clone()),
+    ]);
+    wanted["description"] = "What a JSON pointer into the body finds".into();
+    branch["minProperties"] = 1.into();
+    branch["patternProperties"] = json!({"^/": wanted});
     some(&branch)
 }

@@ -55,7 +55,7 @@ async fn what_is_sound_is_said_and_counted() {
     sound(folder.path());
     let ended = command(folder.path(), &["check"]).await;
     assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{ended:?}");
-    assert!(ended.out.contains("1 source, 1 receiver, 1 rule"), "{}", ended.out);
+    assert!(ended.out.contains("1 source, 1 receiver, 1 rule, 0 tests"), "{}", ended.out);
     for paths in [
         vec!["check", "."],
         vec!["check", "triggerbell.yaml"],
@@ -218,6 +218,52 @@ async fn a_broken_rule_gives_no_further_warnings_and_what_is_left_out_is_said() 
         "{}",
         ended.out
     );
+}
+
+#[tokio::test]
+async fn a_template_is_checked_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "templates/good.hbs", "{{entry.service}}: {{entry.returnCode}}");
+    write(folder.path(), "templates/broken.hbs", "first\n{{entry.servcie}}");
+    let good = command(folder.path(), &["check", "templates/good.hbs"]).await;
+    assert_eq!((good.code, good.out.as_str()), (0, "no problems\n"), "{good:?}");
+    let broken = command(folder.path(), &["check", "templates/broken.hbs"]).await;
+    assert_eq!(broken.code, 78, "{broken:?}");
+    assert!(broken.out.contains("error[E073]"), "{}", broken.out);
+    assert!(broken.out.contains("--> templates/broken.hbs:2:"), "{}", broken.out);
+    assert!(broken.out.ends_with("\n1 error\n"), "{}", broken.out);
+    assert_eq!(command(folder.path(), &["check", "templates/none.hbs"]).await.code, 78);
+}
+
+/// The texts in backquotes of a remedy.
+fn advised(help: &str) -> Vec<&str> {
+    help.split('`').skip(1).step_by(2).collect()
+}
+
+#[tokio::test]
+async fn what_is_advised_for_a_duration_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let checked = async |receiver: &str| {
+        let text = format!(
+            "sources: {{s: {{file: {{path: l}}}}}}\nreceivers:\n  ops:\n    slack: \
+             {{webhook_url: 'https://hooks.slack.com/services/T0/B0/x'}}\n    {receiver}\nrules: []\n"
+        );
+        write(folder.path(), "triggerbell.yaml", &text);
+        command(folder.path(), &["check", "--format", "json"]).await.json()
+    };
+    for wrong in ["5", "1h30m", "0.5h", "5ms", "2months", "3years", "fast", "5sec", "100 days"] {
+        let json = checked(&format!("digest_after: {wrong}")).await;
+        let problem = &json["problems"].as_array().unwrap().iter().find(|it| it["code"] == "E021");
+        let help = problem.unwrap()["help"].as_str().unwrap();
+        let advised = advised(help);
+        assert!(!advised.is_empty(), "{wrong}: {help}");
+        for duration in advised {
+            let json = checked(&format!("digest_after: {duration}")).await;
+            assert_eq!(json["errors"], 0, "{wrong} led to {duration}: {json:#}");
+        }
+    }
+    let long = checked("digest_after: 99999999999999999999d").await.to_string();
+    assert!(long.contains("takes a duration from 10s to 1h"), "{long}");
 }
 
 #[tokio::test]

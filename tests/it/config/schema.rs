@@ -76,6 +76,35 @@ fn walk(
     }
 }
 
+/// Every key of a schema that says nothing of itself.
+fn undescribed(shape: &Value, way: &str, found: &mut Vec<String>) {
+    for keys in ["properties", "patternProperties"] {
+        // Under `properties` a key of that very name may stand, which is a shape itself.
+        for (key, shape) in shape[keys].as_object().into_iter().flatten() {
+            if shape.is_object() && shape["description"].as_str().is_none_or(str::is_empty) {
+                found.push(format!("{way}.{key}"));
+            }
+        }
+    }
+    match shape {
+        Value::Object(inner) => {
+            inner.iter().for_each(|(key, it)| undescribed(it, &format!("{way}.{key}"), found));
+        }
+        Value::Array(items) => items.iter().for_each(|it| undescribed(it, way, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_of_every_schema_says_what_it_is_for() {
+    for schema in Schema::ALL {
+        let text = fs::read_to_string(format!("schemas/{}.json", schema.name())).unwrap();
+        let mut found = Vec::new();
+        undescribed(&serde_json::from_str(&text).unwrap(), schema.name(), &mut found);
+        assert!(found.is_empty(), "without a description: {found:#?}");
+    }
+}
+
 /// A document that holds this value at the end of that way.
 fn document(way: &[Step], value: Value) -> String {
     let wrap = |value, step: &Step| match step {
