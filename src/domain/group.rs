@@ -63,7 +63,8 @@ pub(super) struct Listed {
     /// How many alerts it stands for: those that it took the place of, and those it sums up.
     #[serde(default = "one")]
     pub(super) alerts: u64,
-    #[serde(with = "key")]
+    /// None in a group, whose message has the group's.
+    #[serde(default = "Key::none", with = "key", skip_serializing_if = "Key::is_none")]
     pub(super) key: Key,
     /// The rest of its entry, where no incident remembers it.
     #[serde(default, skip_serializing_if = "Seen::is_empty")]

@@ -169,7 +169,8 @@ pub trait Record: Serialize + DeserializeOwned {
 /// All records of a kind.
 #[derive(Debug, Clone)]
 pub struct Table<V> {
-    records: HashMap<Slot, V>,
+    /// Boxed, since a map has room for twice as many as there are.
+    records: HashMap<Slot, Box<V>>,
     timers: BTreeSet<(At, Slot)>,
     changed: HashSet<Slot>,
 }
@@ -183,7 +184,7 @@ impl<V> Default for Table<V> {
 impl<V: Record> Table<V> {
     /// The record there.
     pub fn get(&self, slot: &Slot) -> Option<&V> {
-        self.records.get(slot)
+        self.records.get(slot).map(|record| &**record)
     }
 
     /// How many there are.
@@ -198,7 +199,7 @@ impl<V: Record> Table<V> {
 
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&Slot, &V)> {
-        self.records.iter()
+        self.records.iter().map(|(slot, record)| (slot, &**record))
     }
 
     /// Where those lie that are of interest, in order. A scan: only for what seldom happens.
@@ -212,7 +213,8 @@ impl<V: Record> Table<V> {
     /// Puts a record down.
     pub fn put(&mut self, slot: Slot, record: V) {
         let due = record.due();
-        let before = self.records.insert(slot.clone(), record).and_then(|before| before.due());
+        let before = self.records.insert(slot.clone(), Box::new(record));
+        let before = before.and_then(|before| before.due());
         self.retime(&slot, before, due);
         self.changed.insert(slot);
     }
@@ -222,7 +224,7 @@ impl<V: Record> Table<V> {
         let record = self.records.remove(slot)?;
         self.retime(slot, record.due(), None);
         self.changed.insert(slot.clone());
-        Some(record)
+        Some(*record)
     }
 
     /// Changes the record there.
@@ -272,7 +274,7 @@ impl<V: Record> Table<V> {
         if let Some(due) = record.due() {
             self.timers.insert((due, slot.clone()));
         }
-        self.records.insert(slot, record);
+        self.records.insert(slot, Box::new(record));
         true
     }
 
@@ -288,7 +290,7 @@ impl<V: Record> Table<V> {
         changes.extend(slots.into_iter().map(|slot| {
             let name = slot.name(V::PREFIX);
             match self.records.get(&slot) {
-                Some(record) => StateChange::Put { name, record: encode(record) },
+                Some(record) => StateChange::Put { name, record: encode(&**record) },
                 None => StateChange::Remove { name },
             }
         }));

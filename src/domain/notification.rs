@@ -239,6 +239,16 @@ pub struct Key {
 }
 
 impl Key {
+    /// No key, where whose it is is known.
+    pub const fn none() -> Self {
+        Self { fields: Vec::new(), digest: [0; 16] }
+    }
+
+    /// Whether it is none.
+    pub fn is_none(&self) -> bool {
+        *self == Self::none()
+    }
+
     /// The key of an entry under a rule's `by`.
     pub fn of(rule: &str, by: &[Field], entry: &Entry) -> Self {
         let mut hasher = FieldHasher::new("key");

@@ -65,7 +65,9 @@ impl Decision<'_> {
         }
         let mut listed = listed_of(alert);
         // A group has passed the holds; an incident remembers what it is about.
-        if joining.kind != Kind::Group && self.incident_of(alert).is_none() {
+        if joining.kind == Kind::Group {
+            listed.key = Key::none();
+        } else if self.incident_of(alert).is_none() {
             listed.seen = Seen::of(alert.about, &listed.key);
         }
         let place = self.state.bundles.edit(&slot, |bundle| {

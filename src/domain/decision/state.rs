@@ -3,7 +3,7 @@
 //! Deliberately absent: what changes it, which is the other files' of this folder.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -284,9 +284,14 @@ impl State {
 
     /// Notes that a rule is to hear of a subject's success.
     pub(super) fn await_success(&mut self, subject: Subject, rule: &Arc<str>) {
-        let rules = self.derived.awaiting.entry(subject).or_default();
-        if !rules.contains(rule) {
-            rules.push(rule.clone());
+        match self.derived.awaiting.entry(subject) {
+            Entry::Vacant(place) => {
+                place.insert(vec![rule.clone()]);
+            }
+            Entry::Occupied(mut rules) if !rules.get().contains(rule) => {
+                rules.get_mut().push(rule.clone());
+            }
+            Entry::Occupied(_) => {}
         }
     }
 
