@@ -9,7 +9,10 @@ use triggerbell::{
     document::{File, MAX_PROBLEMS, Problems, json, sarif, text},
 };
 
-use super::{corpus, world::load_text};
+use super::{
+    corpus,
+    world::{check_text, load_text},
+};
 
 /// A change of a text at a place, given as a share of its length.
 #[derive(Debug, Clone)]
@@ -106,8 +109,10 @@ proptest! {
         let cases: Vec<_> = corpus().into_iter().filter(|path| path.is_file()).collect();
         let case = which.get(&cases);
         let text = apply(std::fs::read_to_string(case).unwrap(), &edits);
-        let problems = load_text(Path::new("tests/it/config/broken/triggerbell.yaml"), &text);
+        let path = Path::new("tests/it/config/broken/triggerbell.yaml");
+        let problems = load_text(path, &text);
         show_all(&problems.map_or_else(|problems| problems, |loaded| loaded.warnings));
+        show_all(&check_text(path, &text));
         show_all(&check_rules(text));
     }
 }
@@ -195,6 +200,7 @@ fn what_is_too_much_is_refused_quickly() {
         assert!(problems.errors() > 0);
         assert!(problems.iter().len() <= MAX_PROBLEMS);
         show_all(&problems);
+        show_all(&check_text(Path::new("triggerbell.yaml"), &text));
         show_all(&check_tests(text));
         let took = started.elapsed();
         assert!(took < Duration::from_secs(20), "{begin:?} took {took:?}");

@@ -37,6 +37,13 @@ pub(crate) fn load_text(path: &Path, text: &str) -> Result<Loaded, Problems> {
     config::load_file(path, File::new(path.display().to_string(), text), &request)
 }
 
+/// What is wrong with a text as the configuration at that place, and what is hardly meant in it.
+pub(crate) fn check_text(path: &Path, text: &str) -> Problems {
+    let request = Request { config: Some(path), data_dir: None, env: &environment };
+    let checked = config::check_file(path, File::new(path.display().to_string(), text), &request);
+    checked.map_or_else(|problems| problems, |loaded| loaded.warnings)
+}
+
 /// The sound configuration with other rules, as if it stood in `folder`.
 pub(crate) fn load_with_rules(folder: &str, rules: &str) -> Result<Loaded, Problems> {
     let (path, text) = with_rules(folder, rules);
