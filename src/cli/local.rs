@@ -35,6 +35,7 @@ fn walk(value: &mut Value, zone: &TimeZone) {
             for (key, value) in fields {
                 let told = key.ends_with("_at") || KEYS.contains(&key.as_str());
                 match value {
+                    Value::String(text) if key == "because" => *text = sentence(text, zone),
                     Value::String(text) if told => {
                         if let Ok(at) = text.parse() {
                             *text = shown(at, zone);
@@ -46,6 +47,18 @@ fn walk(value: &mut Value, zone: &TimeZone) {
         }
         _ => {}
     }
+}
+
+/// A sentence with the instants in it in a zone.
+fn sentence(text: &str, zone: &TimeZone) -> String {
+    let word = |word: &str| {
+        let bare = word.trim_end_matches([')', ',']);
+        match bare.parse() {
+            Ok(at) => shown(at, zone) + &word[bare.len()..],
+            Err(_) => word.to_owned(),
+        }
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// An instant in a zone.
@@ -65,10 +78,12 @@ mod tests {
         let zone = TimeZone::get("Asia/Shanghai").unwrap();
         let answer = json!({
             "created_at": "2026-03-02T01:00:00.6Z", "next_attempt_at": null, "at": "soon",
+            "because": "moving (silence ab by bob, until 2026-03-02T01:00:00.6Z)",
             "items": [{"since": "2026-03-02T01:00:00Z", "tag": "2026-03-02T01:00:00Z"}],
         });
         let told = json!({
             "created_at": "2026-03-02T09:00:01+08:00", "next_attempt_at": null, "at": "soon",
+            "because": "moving (silence ab by bob, until 2026-03-02T09:00:01+08:00)",
             "items": [{"since": "2026-03-02T09:00:00+08:00", "tag": "2026-03-02T01:00:00Z"}],
         });
         assert_eq!(localised(answer, &zone), told);

@@ -117,6 +117,7 @@ rules:
     let held = explain(held).await;
     assert!(held.contains("is held (silenced): database moves (silence "), "{held}");
     assert!(held.contains(" by bob, until 20"), "{held}");
+    assert!(held.contains("+08:00) (see `deliveries"), "in the zone of all else: {held}");
     let waits = explain(waits).await;
     assert!(waits.contains("gathered: waits for ops in a group until 20"), "{waits}");
 }
