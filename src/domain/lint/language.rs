@@ -23,8 +23,9 @@ use crate::domain::{clause::Test, expression::Expression, field::Field};
 /// The largest automaton, in bytes, and what making it may take.
 const MAX_BYTES: usize = 2 << 20;
 
-/// The most states that are walked through for one question.
+/// The most states that are walked through for one question, and the most steps between them.
 const MAX_STATES: usize = 20_000;
+const MAX_STEPS: u64 = 2_000_000;
 
 /// The longest tag that the registry takes.
 const MAX_TAG: usize = 128;
@@ -38,8 +39,9 @@ pub(super) struct TooLarge;
 pub(super) struct Language(Arc<DFA<Vec<u32>>>);
 
 impl Language {
-    /// Of a test of a field; `None` where it is none of texts, or too large.
-    pub(super) fn of(field: Field, test: &Test) -> Option<Self> {
+    /// Of a test of a field; `None` where it is none of texts, or larger than `room`, from which it
+    /// is taken: from there too where it is too large, since finding that out takes as long.
+    pub(super) fn of(field: Field, test: &Test, room: &mut usize) -> Option<Self> {
         let of = |expression: &Arc<Expression>| {
             if is_ascii(field) { expression.ascii() } else { expression.whole() }
         };
@@ -52,7 +54,11 @@ impl Language {
             Test::Regex(patterns) => any(patterns.iter().map(|pattern| of(pattern.expression()))),
             _ => return None,
         };
-        Self::compiled(&hir)
+        let most = MAX_BYTES.min(*room);
+        let made = Self::compiled(&hir, most);
+        let took = made.as_ref().map_or(most, |made| made.0.memory_usage());
+        *room = room.saturating_sub(took);
+        made
     }
 
     /// What a field's value may be at all.
@@ -60,13 +66,14 @@ impl Language {
         let text = match field {
             Field::Tag => "[A-Za-z0-9_][A-Za-z0-9_.-]*",
             Field::Repo => "[!-~]+",
+            Field::ClusterRegion => "0|-?[1-9][0-9]*",
             _ => "(?s:.*)",
         };
         let hir = regex_syntax::parse(text).ok()?;
-        Self::compiled(&anchored(hir))
+        Self::compiled(&anchored(hir), MAX_BYTES)
     }
 
-    fn compiled(hir: &Hir) -> Option<Self> {
+    fn compiled(hir: &Hir, most: usize) -> Option<Self> {
         let config = thompson::Config::new()
             .which_captures(WhichCaptures::None)
             .nfa_size_limit(Some(MAX_BYTES));
@@ -74,14 +81,21 @@ impl Language {
         let config = dense::Config::new()
             .start_kind(regex_automata::dfa::StartKind::Anchored)
             .accelerate(false)
-            .dfa_size_limit(Some(MAX_BYTES))
-            .determinize_size_limit(Some(2 * MAX_BYTES));
+            .dfa_size_limit(Some(most))
+            .determinize_size_limit(Some(2 * most));
         let dfa = dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()?;
         Some(Self(Arc::new(dfa)))
     }
 
     fn start(&self) -> Option<StateID> {
         self.0.start_state(&start::Config::new().anchored(Anchored::Yes)).ok()
+    }
+
+    /// Whether a text is one of it.
+    pub(super) fn has(&self, text: &str) -> bool {
+        let Some(start) = self.start() else { return false };
+        let end = text.bytes().fold(start, |state, byte| self.0.next_state(state, byte));
+        self.accepts(end)
     }
 
     fn accepts(&self, state: StateID) -> bool {
@@ -106,7 +120,8 @@ pub(super) fn witness(
 ) -> Result<Option<String>, TooLarge> {
     let starts: Option<Vec<StateID>> = all.iter().map(|(language, _)| language.start()).collect();
     let starts = starts.ok_or(TooLarge)?;
-    let bytes = preferred(is_ascii(field));
+    let bytes = told_apart(&preferred(is_ascii(field)), all);
+    let mut steps_left = MAX_STEPS;
     let mut from: Vec<(usize, u8)> = vec![(0, 0)];
     let mut states = vec![starts.clone()];
     let mut known = HashMap::from([(starts, 0_usize)]);
@@ -121,6 +136,7 @@ pub(super) fn witness(
         }
         let steps = (bytes.len() * all.len()) as u64;
         *budget = budget.checked_sub(steps).ok_or(TooLarge)?;
+        steps_left = steps_left.checked_sub(steps).ok_or(TooLarge)?;
         for &byte in &bytes {
             let next: Vec<StateID> = all
                 .iter()
@@ -144,6 +160,33 @@ pub(super) fn witness(
         }
     }
     Ok(None)
+}
+
+/// The first of those bytes that none of the languages tells apart.
+fn told_apart(bytes: &[u8], all: &[(&Language, bool)]) -> Vec<u8> {
+    let mut groups = vec![0_usize; bytes.len()];
+    let mut count = 1;
+    for (language, _) in all {
+        let classes = language.0.byte_classes();
+        let mut numbers = vec![usize::MAX; count * 256];
+        count = 0;
+        for (group, &byte) in groups.iter_mut().zip(bytes) {
+            let number = &mut numbers[*group * 256 + usize::from(classes.get(byte))];
+            if *number == usize::MAX {
+                *number = count;
+                count += 1;
+            }
+            *group = *number;
+        }
+    }
+    // Groups are numbered as they are met.
+    let mut next = 0;
+    let firsts = bytes.iter().zip(groups).filter(|&(_, group)| {
+        let first = group == next;
+        next += usize::from(first);
+        first
+    });
+    firsts.map(|(&byte, _)| byte).collect()
 }
 
 /// The text that leads to a state.

@@ -1,14 +1,18 @@
 //! Questions about rules that no entry has to be seen for: can it ever match, is it ever reached, do
 //! two say the same.
 //!
-//! A clause becomes boxes: for each field what its value may be (`space`), of which the texts are
-//! decided by automata (`language`). Fields are taken to be independent, parts that can't be said so
-//! (`cel` that is interpreted, `since`) are taken for true or for false, whichever can't lead to a
-//! wrong warning; and what grows too large is said not to be decided.
+//! A clause becomes boxes: for each field what its value may be (`space`, `value`), of which the texts
+//! are decided by automata (`language`); and boxes are held against those of earlier rules (`cover`).
+//! Fields are taken to be independent, `region` and `clusterRegion` apart; parts that can't be said so
+//! (`cel` that is interpreted) are taken for true or for false, whichever can't lead to a wrong
+//! warning; and what grows too large is said not to be decided. That is counted in questions and
+//! steps, never in time: the same rules are told the same everywhere.
 //! Deliberately absent: where in a file a rule stands, and the words of a warning (`config`).
 
+mod cover;
 mod language;
 mod space;
+mod value;
 
 use std::collections::HashMap;
 
@@ -19,8 +23,9 @@ use super::{
     rule::{Origin, Rule},
 };
 
+use cover::Takers;
 use language::Language;
-use space::{Boxes, Opaque, Space};
+use space::{Boxes, Opaque, Space, is_opaque};
 
 /// Something that is hardly meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,19 +68,33 @@ pub type Witness = Vec<(Field, Option<String>)>;
 /// What is hardly meant in a set of rules, in their order.
 pub fn findings(rules: &[Rule]) -> Vec<Finding> {
     let mut space = Space::default();
-    let all: Vec<Option<Boxes>> =
+    let most: Vec<Option<Boxes>> =
         rules.iter().map(|rule| space.boxes(&rule.matches, Opaque::Holds)).collect();
+    let least: Vec<Option<Boxes>> = rules
+        .iter()
+        .zip(&most)
+        .map(|(rule, most)| match is_opaque(&rule.matches) {
+            true => space.boxes(&rule.matches, Opaque::Fails),
+            false => most.clone(),
+        })
+        .collect();
+    let stops = rules.iter().zip(&least).enumerate().filter(|(_, (rule, _))| rule.ends_looking());
+    let mut stops =
+        Takers::new(stops.filter_map(|(index, (_, boxes))| Some((index, boxes.as_ref()?))));
+    // Of parts that were only taken for true nothing can be shown.
+    let exact: Vec<Option<&Boxes>> = most
+        .iter()
+        .zip(&least)
+        .map(|(most, least)| most.as_ref().filter(|it| most == least && !it.is_empty()))
+        .collect();
     let mut findings = Vec::new();
-    let mut earlier: Vec<(usize, Boxes)> = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
-        match &all[index] {
+        match &most[index] {
             Some(boxes) if boxes.is_empty() => findings
                 .push(Finding::Contradiction { rule: index, field: space.blamed(&rule.matches) }),
-            Some(boxes) => match space.covering(boxes, &earlier) {
+            Some(boxes) => match stops.covering(&mut space, boxes, index) {
                 Ok(Some(stops)) => {
-                    // Of parts that were only taken for true nothing can be shown.
-                    let exact = space.exact(&rule.matches);
-                    let witness = exact.and_then(|boxes| space.witness(&boxes[0]));
+                    let witness = exact[index].and_then(|boxes| space.witness(&boxes[0]));
                     findings.push(Finding::NeverReached { rule: index, stops, witness });
                 }
                 Ok(None) => {}
@@ -83,13 +102,8 @@ pub fn findings(rules: &[Rule]) -> Vec<Finding> {
             },
             None => findings.push(Finding::Undecided { rule: index }),
         }
-        if rule.ends_looking()
-            && let Some(boxes) = space.boxes(&rule.matches, Opaque::Fails)
-        {
-            earlier.push((index, boxes));
-        }
     }
-    findings.extend(twins(&mut space, rules));
+    findings.extend(twins(&mut space, rules, &exact));
     findings.sort_by_key(Finding::rule);
     findings
 }
@@ -108,27 +122,33 @@ impl Finding {
 
 /// Rules that match the same entries and lead to the same. Those that sit before a `stop` of their
 /// twin are never reached, and told as such.
-fn twins(space: &mut Space, rules: &[Rule]) -> Vec<Finding> {
-    let mut kept: HashMap<String, Vec<usize>> = HashMap::new();
+fn twins(space: &mut Space, rules: &[Rule], exact: &[Option<&Boxes>]) -> Vec<Finding> {
+    let mut kept: HashMap<_, Vec<(usize, &Boxes)>> = HashMap::new();
     let mut findings = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
-        let Some(exact) = space.exact(&rule.matches) else { continue };
-        let Some(shape) = space.shape(&exact) else { continue };
-        let key = format!("{shape:?} {:?}", what_follows(rule));
-        let earlier = kept.entry(key).or_default();
-        let twin = earlier.iter().copied().find(|&first| {
-            let other = space.exact(&rules[first].matches);
-            !rules[first].ends_looking() && other.is_some_and(|other| space.equal(&exact, &other))
-        });
+        let Some(own) = exact[index] else { continue };
+        let Some(shape) = space.shape(own) else { continue };
+        let earlier = kept.entry((shape, format!("{:?}", what_follows(rule)))).or_default();
+        let twin = earlier
+            .iter()
+            .find(|(first, other)| !rules[*first].ends_looking() && are_equal(space, own, other));
         match twin {
-            Some(first) => {
-                let witness = space.witness(&exact[0]);
+            Some(&(first, _)) => {
+                let witness = space.witness(&own[0]);
                 findings.push(Finding::Twice { rule: index, first, witness });
             }
-            None => earlier.push(index),
+            None => earlier.push((index, own)),
         }
     }
     findings
+}
+
+/// Whether two unions hold the same.
+fn are_equal(space: &mut Space, one: &Boxes, other: &Boxes) -> bool {
+    let mut within = |inner: &Boxes, outer: &Boxes| {
+        matches!(Takers::new([(0, outer)]).covering(space, inner, 1), Ok(Some(_)))
+    };
+    one == other || (within(one, other) && within(other, one))
 }
 
 /// A rule without its name, its place and its match: what a match of it leads to.
@@ -170,7 +190,9 @@ pub fn found_within(pattern: &Pattern) -> Option<String> {
 /// A tag that matches some regular expressions and not others; the outer `None` where that could
 /// not be decided.
 fn tag(wanted: &[(&Pattern, bool)]) -> Option<Option<String>> {
-    let of = |pattern: &Pattern| Language::of(Field::Tag, &Test::Regex(vec![pattern.clone()]));
+    let of = |pattern: &Pattern| {
+        Language::of(Field::Tag, &Test::Regex(vec![pattern.clone()]), &mut { usize::MAX })
+    };
     let languages: Option<Vec<(Language, bool)>> =
         wanted.iter().map(|&(pattern, wanted)| Some((of(pattern)?, wanted))).collect();
     let (languages, alphabet) = (languages?, Language::alphabet(Field::Tag)?);

@@ -1,31 +1,34 @@
 //! Clauses as boxes: for each field what its value may be, a union of which is what a clause is true
-//! of; and whether boxes are empty, or taken up by others.
+//! of.
 //!
-//! Deliberately absent: texts (`language`).
+//! Every distinct test, and every distinct set of values of a field, is kept once and known by its
+//! number, so that what was found out about it is found out once for a whole set of rules.
+//! Deliberately absent: which values there are (`value`), and boxes taken up by others (`cover`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::{
     Witness,
     language::{self, Language, TooLarge},
+    value::{Decided, Value, ValueId},
 };
 use crate::domain::{
     clause::{Clause, FieldTest, Test},
-    field::{Field, FieldKind},
+    field::Field,
 };
 
-/// The most boxes that a clause, or what is left of one, is taken apart into.
+/// The most boxes that a clause is taken apart into.
 const MAX_BOXES: usize = 128;
 
-/// The most questions that are asked to decide about one rule.
-const MAX_QUESTIONS: usize = 20_000;
-
 /// The most questions that are asked for a whole set of rules: some seconds. A thousand rules of the
-/// usual kinds ask a tenth of them.
-const MAX_QUESTIONS_OF_ALL: u64 = 600_000;
+/// usual kinds ask a hundredth of them.
+const MAX_QUESTIONS: u64 = 1_000_000;
 
 /// The most steps that automata are walked for a whole set of rules: some seconds.
 const MAX_STEPS: u64 = 50_000_000;
+
+/// What the automata of a whole set of rules may take, in bytes.
+const MAX_ROOM: usize = 64 << 20;
 
 /// What a part that can't be decided is taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,100 +39,122 @@ pub(super) enum Opaque {
     Fails,
 }
 
-/// A value, where there is one, or that it could not be decided.
-type Decided = Result<Option<String>, TooLarge>;
-
 /// A distinct test of a field, by number.
-type Atom = usize;
+pub(super) type Atom = usize;
+
+/// A distinct set of values of a field, by number.
+pub(super) type CellId = usize;
 
 /// What the value of one field may be.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Cell {
+pub(super) struct Cell {
+    /// The field, or the one that it follows from.
+    pub(super) field: Field,
     /// It may be absent.
-    absent: bool,
+    pub(super) absent: bool,
     /// It may be there, and then these tests hold of it, or do not.
-    present: bool,
-    tests: Vec<(Atom, bool)>,
+    pub(super) present: bool,
+    pub(super) tests: Vec<(Atom, bool)>,
 }
 
 impl Cell {
-    const ANY: Self = Self { absent: true, present: true, tests: Vec::new() };
+    fn any(field: Field) -> Self {
+        Self { field, absent: true, present: true, tests: Vec::new() }
+    }
 
-    fn of(atom: Atom, holds: bool) -> Self {
-        Self { absent: false, present: true, tests: vec![(atom, holds)] }
+    fn present(field: Field, mut tests: Vec<(Atom, bool)>) -> Self {
+        tests.sort_unstable();
+        tests.dedup();
+        if tests.windows(2).any(|two| two[0].0 == two[1].0) {
+            // A test and its opposite.
+            return Self { field, absent: false, present: false, tests: Vec::new() };
+        }
+        Self { field, absent: false, present: true, tests }
     }
 
     fn and(&self, other: &Self) -> Self {
-        let mut tests = [&*self.tests, &*other.tests].concat();
-        tests.sort_unstable();
-        tests.dedup();
-        Self { absent: self.absent && other.absent, present: self.present && other.present, tests }
+        let absent = self.absent && other.absent;
+        if !(self.present && other.present) {
+            return Self { field: self.field, absent, present: false, tests: Vec::new() };
+        }
+        let both = Self::present(self.field, [&*self.tests, &*other.tests].concat());
+        Self { absent, ..both }
     }
 
     /// What is left of all values without these, as cells that do not overlap.
     fn complement(&self) -> Vec<Self> {
         let mut rest = Vec::new();
         if !self.absent {
-            rest.push(Self { absent: true, present: false, tests: Vec::new() });
+            let tests = Vec::new();
+            rest.push(Self { field: self.field, absent: true, present: false, tests });
         }
         if !self.present {
-            rest.push(Self { absent: false, present: true, tests: Vec::new() });
+            rest.push(Self::present(self.field, Vec::new()));
             return rest;
         }
         for (index, &(atom, holds)) in self.tests.iter().enumerate() {
             let mut tests = self.tests[..index].to_vec();
             tests.push((atom, !holds));
-            tests.sort_unstable();
-            rest.push(Self { absent: false, present: true, tests });
+            rest.push(Self::present(self.field, tests));
         }
         rest
     }
 }
 
-/// A cell for each field that anything is asked of.
+/// A cell for each field that anything is asked of, in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Box(BTreeMap<Field, Cell>);
+pub(super) struct Box(pub(super) Vec<(Field, CellId)>);
 
 /// A union of boxes.
 pub(super) type Boxes = Vec<Box>;
 
 impl Box {
-    fn and(&self, other: &Self) -> Self {
-        let mut cells = self.0.clone();
-        for (&field, cell) in &other.0 {
-            let both = cells.get(&field).map_or_else(|| cell.clone(), |own| own.and(cell));
-            cells.insert(field, both);
-        }
-        Self(cells)
-    }
-
-    fn with(&self, field: Field, cell: &Cell) -> Self {
-        self.and(&Self(BTreeMap::from([(field, cell.clone())])))
+    pub(super) fn cell(&self, field: Field) -> Option<CellId> {
+        self.0.iter().find(|(own, _)| *own == field).map(|&(_, cell)| cell)
     }
 }
 
-/// The tests that were met, and what was found out about them.
+/// The tests and cells that were met, and what was found out about them.
 #[derive(Debug)]
 pub(super) struct Space {
     numbers: HashMap<(Field, String), Atom>,
-    tests: Vec<Known>,
-    alphabets: HashMap<Field, Option<Language>>,
+    pub(super) tests: Vec<Known>,
+    ids: HashMap<Cell, CellId>,
+    pub(super) cells: Vec<KnownCell>,
+    both: HashMap<(CellId, CellId), CellId>,
+    complements: HashMap<CellId, Vec<CellId>>,
+    pub(super) alphabets: HashMap<Field, Option<Language>>,
+    pub(super) value_ids: HashMap<Value, ValueId>,
+    pub(super) values: Vec<Value>,
     /// Steps that may still be taken.
-    budget: u64,
+    pub(super) steps: u64,
+    /// Bytes that automata may still take.
+    pub(super) room: usize,
     /// Questions that may still be asked.
     questions: u64,
-    /// By field and tests: a value, where there is one.
-    values: HashMap<(Field, Vec<(Atom, bool)>), Decided>,
 }
 
 /// A distinct test of a field.
 #[derive(Debug)]
-struct Known {
-    test: Test,
+pub(super) struct Known {
+    pub(super) field: Field,
+    pub(super) test: Test,
     /// The only texts that it holds for, where they are written out.
-    written_out: Option<Vec<String>>,
+    pub(super) written_out: Option<Vec<String>>,
     /// Made when first needed; the inner `None` where it is too large.
-    language: Option<Option<Language>>,
+    pub(super) language: Option<Option<Language>>,
+    /// A text that it holds for, found when first needed.
+    pub(super) example: Option<Option<String>>,
+}
+
+/// A distinct cell.
+#[derive(Debug)]
+pub(super) struct KnownCell {
+    pub(super) cell: Cell,
+    /// Some value of it, found when first needed.
+    pub(super) some: Option<Decided>,
+    /// Its first value, the same for all cells that hold the same.
+    pub(super) first: Option<Decided>,
 }
 
 impl Default for Space {
@@ -137,10 +162,16 @@ impl Default for Space {
         Self {
             numbers: HashMap::new(),
             tests: Vec::new(),
+            ids: HashMap::new(),
+            cells: Vec::new(),
+            both: HashMap::new(),
+            complements: HashMap::new(),
             alphabets: HashMap::new(),
-            budget: MAX_STEPS,
-            questions: MAX_QUESTIONS_OF_ALL,
-            values: HashMap::new(),
+            value_ids: HashMap::new(),
+            values: Vec::new(),
+            steps: MAX_STEPS,
+            room: MAX_ROOM,
+            questions: MAX_QUESTIONS,
         }
     }
 }
@@ -151,56 +182,67 @@ impl Space {
         self.signed(clause, false, opaque)
     }
 
-    /// As [`Space::boxes`], where nothing of the clause is opaque.
-    pub(super) fn exact(&mut self, clause: &Clause) -> Option<Boxes> {
-        let (most, least) =
-            (self.boxes(clause, Opaque::Holds)?, self.boxes(clause, Opaque::Fails)?);
-        (most == least && !most.is_empty()).then_some(most)
-    }
-
     fn signed(&mut self, clause: &Clause, negated: bool, opaque: Opaque) -> Option<Boxes> {
+        let mut whole;
         match (clause, negated) {
-            (Clause::Not(clause), _) => self.signed(clause, !negated, opaque),
-            (Clause::Cel(_), _) => Some(undecided(opaque)),
-            (Clause::Test(test), _) => Some(self.test(test, negated, opaque)),
+            (Clause::Not(clause), _) => return self.signed(clause, !negated, opaque),
+            (Clause::Cel(_), _) => {
+                return Some(match opaque {
+                    Opaque::Holds => vec![Box::default()],
+                    Opaque::Fails => Vec::new(),
+                });
+            }
+            (Clause::Test(test), _) => return Some(self.test(test, negated)),
             (Clause::All(parts), false) | (Clause::Any(parts), true) => {
-                let mut whole = vec![Box::default()];
+                whole = vec![Box::default()];
                 for part in parts {
                     let others = self.signed(part, negated, opaque)?;
-                    let pairs = whole.iter().flat_map(|one| others.iter().map(|it| one.and(it)));
-                    let both: Boxes = pairs.take(MAX_BOXES * MAX_BOXES).collect();
-                    whole = both.into_iter().filter(|it| !self.is_empty(it)).collect();
-                    if whole.len() > MAX_BOXES {
-                        return None;
-                    }
+                    whole = self.products(&whole, &others)?;
                 }
-                Some(whole)
             }
             (Clause::Any(parts), false) | (Clause::All(parts), true) => {
-                let mut whole = Vec::new();
+                whole = Vec::new();
                 for part in parts {
                     whole.extend(self.signed(part, negated, opaque)?);
                     if whole.len() > MAX_BOXES {
                         return None;
                     }
                 }
-                Some(whole)
             }
         }
+        Some(whole)
+    }
+
+    /// What is in both of two unions; `None` where it is too much.
+    fn products(&mut self, ones: &Boxes, others: &Boxes) -> Option<Boxes> {
+        let mut whole = Vec::new();
+        for one in ones {
+            for other in others {
+                // Most are of one, for which nothing is multiplied.
+                if others.len() > 1 {
+                    self.ask(1).ok()?;
+                }
+                if let Some(both) = self.and(one, other) {
+                    whole.push(both);
+                }
+                if whole.len() > MAX_BOXES {
+                    return None;
+                }
+            }
+        }
+        Some(whole)
     }
 
     /// What a test, negated or not, is true of: never of a field that is absent, `exists` apart.
-    fn test(&mut self, test: &FieldTest, negated: bool, opaque: Opaque) -> Boxes {
+    fn test(&mut self, test: &FieldTest, negated: bool) -> Boxes {
+        let field = followed(test.field);
         let cell = match &test.test {
-            Test::Exists(wanted) => {
-                let present = *wanted != negated;
-                Cell { absent: !present, present, tests: Vec::new() }
-            }
-            Test::Since(_) => return undecided(opaque),
-            _ => Cell::of(self.atom(test.field, &test.test), !negated),
+            Test::Exists(wanted) if *wanted != negated => Cell::present(field, Vec::new()),
+            Test::Exists(_) => Cell { present: false, ..Cell::any(field) },
+            _ => Cell::present(field, vec![(self.atom(test.field, &test.test), !negated)]),
         };
-        let one = Box(BTreeMap::from([(test.field, cell)]));
-        if self.is_empty(&one) { Vec::new() } else { vec![one] }
+        let cell = self.id(cell);
+        if self.is_empty(cell) { Vec::new() } else { vec![Box(vec![(field, cell)])] }
     }
 
     fn atom(&mut self, field: Field, test: &Test) -> Atom {
@@ -209,214 +251,137 @@ impl Space {
             return atom;
         }
         let written_out = language::written_out(test);
-        self.tests.push(Known { test: test.clone(), written_out, language: None });
+        let test = test.clone();
+        self.tests.push(Known { field, test, written_out, language: None, example: None });
         self.numbers.insert(key, self.tests.len() - 1);
         self.tests.len() - 1
     }
 
-    /// A value that a field may have, where there is one; where it can't be decided it is taken to
-    /// have one.
-    fn value(&mut self, field: Field, tests: &[(Atom, bool)]) -> Decided {
-        let key = (field, tests.to_vec());
-        if let Some(value) = self.values.get(&key) {
-            return value.clone();
+    fn id(&mut self, cell: Cell) -> CellId {
+        if let Some(&id) = self.ids.get(&cell) {
+            return id;
         }
-        let value = match field.kind() {
-            FieldKind::Number => self.number(tests),
-            FieldKind::Time => self.instant(tests),
-            _ => self.text(field, tests),
-        };
-        self.values.insert(key, value.clone());
-        value
+        let id = self.cells.len();
+        self.cells.push(KnownCell { cell: cell.clone(), some: None, first: None });
+        self.ids.insert(cell, id);
+        id
     }
 
-    /// A text of which the tests hold. Where one of them allows but a few, those are tried; else the
-    /// automata are walked.
-    fn text(&mut self, field: Field, tests: &[(Atom, bool)]) -> Decided {
-        if !tests.iter().all(|&(atom, _)| is_of_texts(&self.tests[atom].test)) {
-            return Err(TooLarge);
-        }
-        let few = tests.iter().filter(|(_, holds)| *holds);
-        let few = few
-            .filter_map(|&(atom, _)| self.tests[atom].written_out.as_ref())
-            .min_by_key(|it| it.len());
-        if let Some(few) = few {
-            let fits = |text: &&String| {
-                let holds = |atom: Atom| self.tests[atom].test.holds_for_text(text);
-                language::is_possible(field, text)
-                    && tests.iter().all(|&(atom, wanted)| holds(atom) == wanted)
-            };
-            return Ok(few.iter().find(fits).cloned());
-        }
-        for &(atom, _) in tests {
-            let known = &mut self.tests[atom];
-            if known.language.is_none() {
-                known.language = Some(Language::of(field, &known.test));
-            }
-        }
-        let alphabet = self.alphabets.entry(field).or_insert_with(|| Language::alphabet(field));
-        let mut all = vec![(alphabet.as_ref().ok_or(TooLarge)?, true)];
-        for &(atom, holds) in tests {
-            // A test that is none of texts, or whose automaton is too large, is beyond this.
-            let language = self.tests[atom].language.as_ref().and_then(Option::as_ref);
-            all.push((language.ok_or(TooLarge)?, holds));
-        }
-        language::witness(field, &all, &mut self.budget)
+    /// All that a field may be.
+    pub(super) fn any(&mut self, field: Field) -> CellId {
+        self.id(Cell::any(field))
     }
 
-    /// Numbers change only at the numbers that tests name, so those and their neighbours are all
-    /// that need be tried.
-    fn number(&self, tests: &[(Atom, bool)]) -> Decided {
-        let mut tried = vec![0, 1];
-        for &(atom, _) in tests {
-            match &self.tests[atom].test {
-                Test::IsNumber(numbers) => tried.extend(numbers),
-                Test::Min(number) | Test::Max(number) => tried.push(*number),
-                // What is none of numbers is beyond this.
-                _ => return Err(TooLarge),
-            }
+    /// What is in both of two cells of a field.
+    pub(super) fn both(&mut self, one: CellId, other: CellId) -> CellId {
+        if one == other {
+            return one;
         }
-        let neighbours = tried
-            .iter()
-            .flat_map(|&it| [Some(it), it.checked_add(1), it.checked_sub(1)].into_iter().flatten());
-        let neighbours: Vec<i64> = neighbours.collect();
-        let holds = |test: &Test, number: i64| match test {
-            Test::IsNumber(numbers) => numbers.contains(&number),
-            Test::Min(min) => number >= *min,
-            Test::Max(max) => number <= *max,
-            _ => false,
-        };
-        let fits = |number: &&i64| {
-            tests.iter().all(|&(atom, wanted)| holds(&self.tests[atom].test, **number) == wanted)
-        };
-        Ok(neighbours.iter().find(fits).map(i64::to_string))
+        let key = (one.min(other), one.max(other));
+        if let Some(&both) = self.both.get(&key) {
+            return both;
+        }
+        let both = self.cells[key.0].cell.and(&self.cells[key.1].cell);
+        let both = self.id(both);
+        self.both.insert(key, both);
+        both
     }
 
-    /// As [`Space::number`], of instants.
-    fn instant(&self, tests: &[(Atom, bool)]) -> Decided {
-        let second = jiff::SignedDuration::from_secs(1);
-        let mut tried = Vec::new();
-        for &(atom, _) in tests {
-            let (Test::NotBefore(time) | Test::NotAfter(time)) = self.tests[atom].test else {
-                return Err(TooLarge);
-            };
-            tried.push(time);
-            tried.extend(time.checked_add(second).ok());
-            tried.extend(time.checked_sub(second).ok());
+    /// What is left of all values without those of a cell, as cells that do not overlap.
+    pub(super) fn complement(&mut self, one: CellId) -> Vec<CellId> {
+        if let Some(known) = self.complements.get(&one) {
+            return known.clone();
         }
-        let fits = |time: &&jiff::Timestamp| {
-            tests.iter().all(|&(atom, wanted)| {
-                wanted
-                    == match self.tests[atom].test {
-                        Test::NotBefore(start) => **time >= start,
-                        Test::NotAfter(end) => **time <= end,
-                        _ => false,
-                    }
-            })
-        };
-        Ok(tried.iter().find(fits).map(ToString::to_string))
-    }
-
-    fn is_empty_cell(&mut self, field: Field, cell: &Cell) -> bool {
-        if cell.absent && !is_always_there(field) {
-            return false;
-        }
-        !cell.present || (!cell.tests.is_empty() && self.value(field, &cell.tests) == Ok(None))
-    }
-
-    fn is_empty(&mut self, one: &Box) -> bool {
-        one.0.iter().any(|(&field, cell)| self.is_empty_cell(field, cell))
-    }
-
-    /// What is left of a box without another.
-    fn without(&mut self, one: &Box, other: &Box) -> Boxes {
-        let mut rest = Vec::new();
-        let mut within = one.clone();
-        for (&field, cell) in &other.0 {
-            for outside in cell.complement() {
-                let piece = within.with(field, &outside);
-                if !self.is_empty(&piece) {
-                    rest.push(piece);
-                }
-            }
-            within = within.with(field, cell);
-        }
+        let cells = self.cells[one].cell.complement();
+        let rest: Vec<CellId> = cells.into_iter().map(|cell| self.id(cell)).collect();
+        self.complements.insert(one, rest.clone());
         rest
     }
 
-    /// The earlier sets that together take up all of the boxes, where they do: one alone, if one
-    /// does.
-    pub(super) fn covering(
-        &mut self,
-        boxes: &Boxes,
-        earlier: &[(usize, Boxes)],
-    ) -> Result<Option<Vec<usize>>, TooLarge> {
-        let mut touching = Vec::new();
-        for (index, others) in earlier {
-            let meets = others.iter().any(|other| {
-                boxes.iter().any(|one| {
-                    let both = one.and(other);
-                    !self.is_empty(&both)
-                })
-            });
-            if meets {
-                touching.push((*index, others));
-            }
-        }
-        for (index, others) in &touching {
-            if self.left(boxes, std::slice::from_ref(others))?.is_empty() {
-                return Ok(Some(vec![*index]));
-            }
-        }
-        if touching.len() < 2 {
-            return Ok(None);
-        }
-        let all: Vec<&Boxes> = touching.iter().map(|(_, others)| *others).collect();
-        let covered = self.left(boxes, &all)?.is_empty();
-        Ok(covered.then(|| touching.iter().map(|(index, _)| *index).collect()))
+    /// Whether a cell has no value; where that can't be decided it is taken to have one.
+    fn is_empty(&mut self, cell: CellId) -> bool {
+        self.some(cell) == Ok(None)
     }
 
-    /// What is left of boxes without others.
-    fn left(&mut self, boxes: &Boxes, others: &[&Boxes]) -> Result<Boxes, TooLarge> {
-        let mut left = boxes.clone();
-        let mut questions = 0;
-        for other in others.iter().flat_map(|others| others.iter()) {
-            questions += left.len();
-            self.questions = self.questions.checked_sub(left.len() as u64).ok_or(TooLarge)?;
-            left = left.iter().flat_map(|one| self.without(one, other)).collect();
-            if left.len() > MAX_BOXES || questions > MAX_QUESTIONS {
-                return Err(TooLarge);
-            }
-            if left.is_empty() {
-                break;
-            }
-        }
-        Ok(left)
+    /// Whether two cells of a field may have a value in common, as far as their tests show.
+    pub(super) fn may_meet(&self, one: CellId, other: CellId) -> bool {
+        let (one, other) = (&self.cells[one].cell, &self.cells[other].cell);
+        let opposite =
+            |&(atom, holds): &(Atom, bool)| one.tests.binary_search(&(atom, !holds)).is_ok();
+        let both_present = one.present && other.present && !other.tests.iter().any(opposite);
+        (one.absent && other.absent) || both_present
     }
 
-    /// Whether two unions hold the same.
-    pub(super) fn equal(&mut self, one: &Boxes, other: &Boxes) -> bool {
-        let within = |it: Result<Boxes, TooLarge>| it.is_ok_and(|left| left.is_empty());
-        within(self.left(one, &[other])) && within(self.left(other, &[one]))
+    /// A box of which one field is narrowed, unless nothing is left of it.
+    pub(super) fn with(&mut self, one: &Box, field: Field, cell: CellId) -> Option<Box> {
+        let mut cells = one.0.clone();
+        match cells.iter_mut().find(|(own, _)| *own == field) {
+            Some((_, own)) => {
+                *own = self.both(*own, cell);
+                if self.is_empty(*own) {
+                    return None;
+                }
+            }
+            None => {
+                if self.is_empty(cell) {
+                    return None;
+                }
+                let place = cells.partition_point(|(own, _)| *own < field);
+                cells.insert(place, (field, cell));
+            }
+        }
+        Some(Box(cells))
+    }
+
+    /// What is in both of two boxes, unless that is nothing.
+    fn and(&mut self, one: &Box, other: &Box) -> Option<Box> {
+        let mut both = one.clone();
+        for &(field, cell) in &other.0 {
+            both = self.with(&both, field, cell)?;
+        }
+        Some(both)
+    }
+
+    /// How many tests there are in a box, and one.
+    pub(super) fn size(&self, one: &Box) -> u64 {
+        let tests = one.0.iter().map(|&(_, cell)| self.cells[cell].cell.tests.len() as u64);
+        1 + tests.sum::<u64>()
+    }
+
+    /// Counts a question about so many tests.
+    ///
+    /// # Errors
+    /// Too many were asked.
+    pub(super) fn ask(&mut self, tests: u64) -> Result<(), TooLarge> {
+        self.questions = self.questions.checked_sub(tests).ok_or(TooLarge)?;
+        Ok(())
     }
 
     /// What is the same for equal unions of one box: its fields, and the first value of each. `None`
     /// for more than one box, whose taking apart is not unique.
-    pub(super) fn shape(&mut self, boxes: &Boxes) -> Option<Witness> {
+    pub(super) fn shape(&mut self, boxes: &Boxes) -> Option<Vec<(Field, ValueId)>> {
         let [one] = boxes.as_slice() else { return None };
-        self.witness(one)
+        let mut shape = Vec::new();
+        for (field, cell) in self.asked(one) {
+            shape.push((field, self.first(cell).ok()??));
+        }
+        Some(shape)
     }
 
     /// An entry in a box; `None` where one of its values could not be decided.
     pub(super) fn witness(&mut self, one: &Box) -> Option<Witness> {
-        let cells = one.0.iter().filter(|(_, cell)| **cell != Cell::ANY);
-        let cells: Vec<(Field, Cell)> = cells.map(|(&field, cell)| (field, cell.clone())).collect();
         let mut witness = Vec::new();
-        for (field, cell) in cells {
-            let value = if cell.present { self.value(field, &cell.tests).ok()? } else { None };
-            witness.push((field, value));
+        for (field, cell) in self.asked(one) {
+            let value = self.first(cell).ok()??;
+            witness.extend(self.shown(field, cell, value));
         }
         Some(witness)
+    }
+
+    /// The fields of a box that may not be anything.
+    fn asked(&self, one: &Box) -> Vec<(Field, CellId)> {
+        let asked = |(field, cell): &&(Field, CellId)| self.cells[*cell].cell != Cell::any(*field);
+        one.0.iter().filter(asked).copied().collect()
     }
 
     /// The one field of a conjunction for which no value will do.
@@ -431,22 +396,22 @@ impl Space {
     }
 }
 
-/// What can't be decided, taken for true or for false.
-fn undecided(opaque: Opaque) -> Boxes {
-    match opaque {
-        Opaque::Holds => vec![Box::default()],
-        Opaque::Fails => Vec::new(),
+/// The field that another follows from: a region's name is that of its number.
+const fn followed(field: Field) -> Field {
+    match field {
+        Field::Region => Field::ClusterRegion,
+        other => other,
     }
 }
 
-/// Whether a test is one of texts.
-const fn is_of_texts(test: &Test) -> bool {
-    matches!(test, Test::Is(_) | Test::Glob(_) | Test::Regex(_) | Test::Contains(_))
-}
-
-/// Fields that no entry lacks.
-const fn is_always_there(field: Field) -> bool {
-    matches!(field, Field::Repo | Field::Source | Field::Time)
+/// Whether something in a clause can't be said in boxes.
+pub(super) fn is_opaque(clause: &Clause) -> bool {
+    match clause {
+        Clause::All(parts) | Clause::Any(parts) => parts.iter().any(is_opaque),
+        Clause::Not(clause) => is_opaque(clause),
+        Clause::Test(_) => false,
+        Clause::Cel(_) => true,
+    }
 }
 
 fn speaks_only_of(clause: &Clause, field: Field) -> bool {
