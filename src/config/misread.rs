@@ -9,6 +9,9 @@ use crate::{
     domain::field::Field,
 };
 
+/// What separates alternatives in a regular expression.
+const EITHER: &str = "|";
+
 /// Warns where a bare value of a field that reads regular expressions looks like a glob.
 pub(super) fn glob_as_regex(field: Field, value: Value<'_>, text: &str) {
     if let Some(meant) = as_regex(text) {
@@ -32,8 +35,12 @@ pub(super) fn regex_as_glob(field: Field, value: Value<'_>, text: &str) {
             ".*" | ".+" => format!("in a glob the `.` of `{sign}` is a plain dot"),
             _ => format!("`{sign}` means nothing in a glob"),
         };
+        let instead = match sign {
+            EITHER => "`{a,b}` for either of two",
+            _ => "`*` for anything",
+        };
         let problem = value.problem(Code::RegexAsGlob, message).label(label);
-        value.add(problem.help(format!("write `*` for anything, or `{{regex: '{text}'}}`")));
+        value.add(problem.help(format!("write {instead}, or `{{regex: '{text}'}}`")));
     }
 }
 
@@ -63,9 +70,18 @@ pub(super) fn sign_of_regex(text: &str) -> Option<&'static str> {
     if text.ends_with('$') {
         return Some("$");
     }
+    if has_alternatives(text) {
+        return Some(EITHER);
+    }
     ["\\d", "\\w", "\\s", "\\.", "\\b", ".*", ".+", "]+", "]*", ")?", ")+", "(?"]
         .into_iter()
         .find(|sign| text.contains(sign))
+}
+
+/// Whether there is a `|` between brackets, as in `(prod|canary)`. One alone may be part of a name.
+fn has_alternatives(text: &str) -> bool {
+    let within = text.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')'));
+    within.is_some_and(|(within, _)| within.contains(EITHER))
 }
 
 #[cfg(test)]
@@ -93,6 +109,10 @@ mod tests {
             ("shop/.*", Some(".*")),
             ("^shop/api$", Some("^")),
             ("api-\\d", Some("\\d")),
+            ("(prod|canary)", Some("|")),
+            ("shop/(api|web)-*", Some("|")),
+            ("构建|部署", None),
+            ("web (old)", None),
             ("shop/*", None),
             ("shop/{api,web}", None),
             ("api-[0-9]", None),
