@@ -717,6 +717,27 @@ async fn a_closed_lane_hands_over_all_it_holds_and_what_comes_probes_it_in_time(
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_in_flight_when_a_lane_closes_goes_to_its_fallback_once_it_is_refused_too() {
+    let scene = Scene::falling_back(&PLAIN, &Outbox::default(), to_dev(), |_, number| match number {
+        0 => Answer::Says(gone()),
+        number => Answer::After(Duration::from_secs(5 * number as u64), gone()),
+    });
+    for key in 0..4 {
+        scene.push(key);
+    }
+    let at = |seq| scene.outbox.row(seq).receiver.to_string();
+    scene.pass(Duration::from_secs(1)).await;
+    assert_eq!([0, 1, 2, 3].map(at), ["dev", "ops", "ops", "ops"], "three are on their way");
+    // Nothing is queued meanwhile that would have the lane look.
+    scene.pass(Duration::from_secs(5)).await;
+    assert_eq!([0, 1, 2, 3].map(at), ["dev", "dev", "ops", "ops"]);
+    scene.pass(Duration::from_secs(10)).await;
+    assert_eq!([0, 1, 2, 3].map(at), ["dev", "dev", "dev", "dev"]);
+    assert_eq!(scene.sent().len(), 4, "each was tried once");
+    scene.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_fails_delays_the_handing_over_and_no_more() {
     let outbox = Outbox::default();
     let scene = Scene::falling_back(&PLAIN, &outbox, to_dev(), |_, _| Answer::Says(gone()));
