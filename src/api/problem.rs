@@ -151,10 +151,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Given<T> {
         let body = read(request, BODY_LIMIT_BYTES).await?;
         let text = body.trim_ascii();
         let text = if text.is_empty() { b"{}" } else { text };
-        serde_json::from_slice(text).map(Self).map_err(|error| {
-            let detail = format!("the body is not of the form: {error}");
+        let unfit = |why: String| {
+            let detail = format!("the body is not of the form: {why}");
             Problem::new(StatusCode::BAD_REQUEST, detail)
-        })
+        };
+        // All are objects; a list would be taken for one, field by field.
+        let whole: Value =
+            serde_json::from_slice(text).map_err(|error| unfit(error.to_string()))?;
+        if !whole.is_object() {
+            return Err(unfit("a JSON object is expected, as {\"name\": value}".to_owned()));
+        }
+        serde_json::from_slice(text).map(Self).map_err(|error| unfit(error.to_string()))
     }
 }
 

@@ -103,8 +103,8 @@ impl Reloader {
         let loaded = loaded.map_err(|_| failed("a bug of triggerbell's; the log says more"))?;
         let Loaded { config, warnings, .. } = loaded.map_err(|problems| refused(&problems))?;
         let found = InForce::of(&config);
-        let renderer = renderer(&config).map_err(|error| unfit(error.to_string()))?;
-        let fresh = self.fleet.open(&config).map_err(|error| unfit(error.to_string()))?;
+        let renderer = renderer(&config).map_err(|error| unfit(&error.to_string()))?;
+        let fresh = self.fleet.open(&config).map_err(|error| unfit(&error.to_string()))?;
         let before = self.decider.policy();
         let names = |rules: &RuleSet| -> HashSet<Arc<str>> {
             rules.rules().iter().map(|rule| rule.name.clone()).collect()
@@ -188,11 +188,11 @@ impl Reloader {
             Err(refused) => {
                 let result = if refused.store { "failed" } else { "refused" };
                 self.observer.observe(Event::Reload { result });
-                warn!(reload.by = by, "what was in force stays: {}", refused.detail);
+                warn!(reload.by = by, "a reload was {result}: {}", refused.detail);
                 for problem in refused.problems.iter().take(LOGGED) {
                     warn!("{}", line(problem));
                 }
-                let message = format!("a reload changed nothing: {}", refused.detail);
+                let message = format!("a reload was {result}: {}", refused.detail);
                 self.alarms.raise(AlarmKind::Reload, &about, &message, now);
             }
         }
@@ -250,8 +250,9 @@ fn refused(problems: &Problems) -> ReloadRefused {
 }
 
 /// The files are sound, and can't be put in force while the service runs.
-fn unfit(detail: String) -> ReloadRefused {
+fn unfit(detail: &str) -> ReloadRefused {
     let text = format!("{detail}\n");
+    let detail = format!("{detail}; what was in force stays");
     ReloadRefused { detail, problems: Vec::new(), text, store: false }
 }
 

@@ -48,6 +48,10 @@ pub struct ListArgs {
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
     limit: u16,
 
+    /// Go on where a list ended: what it said as --cursor, or `next` in JSON
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
+
     /// How to print them
     #[arg(long, value_enum, default_value_t)]
     format: Printed,
@@ -184,18 +188,27 @@ async fn dead_letters(args: &RetryArgs, service: &Service, preview: bool) -> Res
 
 async fn list(args: &ListArgs, service: &Service) -> Result<Exit, Failure> {
     let mut path = format!("/api/v1/notifications?limit={}", args.limit);
-    for (name, value) in
-        [("state", &args.state), ("receiver", &args.receiver), ("rule", &args.rule)]
-    {
+    for (name, value) in [
+        ("state", &args.state),
+        ("receiver", &args.receiver),
+        ("rule", &args.rule),
+        ("cursor", &args.cursor),
+    ] {
         if let Some(value) = value {
             path += &format!("&{name}={}", encode(value));
         }
     }
     let list = service.read(&path).await?;
+    if let Some(receiver) = &args.receiver
+        && list["items"].as_array().is_some_and(Vec::is_empty)
+    {
+        known_receiver(receiver, service).await?;
+    }
     if args.format == Printed::Json {
         output::line(format_args!("{list:#}"))?;
         return Ok(Exit::Done);
     }
+    let next = list["next"].as_str().map(str::to_owned);
     let list = local::localised(list, &local::zone_of(service).await);
     let mut table =
         Table::new(&["ID", "CREATED", "STATE", "RECEIVER", "RULE", "REASON", "TRIES", "LAST"]);
@@ -218,7 +231,23 @@ async fn list(args: &ListArgs, service: &Service) -> Result<Exit, Failure> {
     } else {
         output::print(table.render())?;
     }
+    if let Some(next) = next {
+        output::note(format_args!("there are more: --cursor {next}\n"));
+    }
     Ok(Exit::Done)
+}
+
+/// Refuses a receiver that there is not. One that is gone is known by what it left, while that is kept.
+async fn known_receiver(name: &str, service: &Service) -> Result<(), Failure> {
+    let status = service.read("/api/v1/status").await?;
+    match status["receivers"].as_object() {
+        Some(receivers) if !receivers.contains_key(name) => {
+            let known: Vec<_> = receivers.keys().map(String::as_str).collect();
+            let problem = format!("there is no receiver {name}; known: {}", known.join(", "));
+            Err(Failure::new(Exit::No, problem))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn show(args: &IdArgs, service: &Service) -> Result<Exit, Failure> {

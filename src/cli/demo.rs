@@ -45,7 +45,7 @@ pub struct DemoArgs {
     pub listen: SocketAddr,
 
     /// Images pushed, as 1/s, 0.5/s or 30/m
-    #[arg(long, value_name = "N/s", default_value = "1/s")]
+    #[arg(long, value_name = "N/s", default_value = "1/s", value_parser = rate)]
     pub rate: Rate,
 
     /// End after this long, such as 30s or 5m
@@ -55,6 +55,16 @@ pub struct DemoArgs {
     /// The same seed gives the same pushes
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+}
+
+/// A rate at which something comes: a demo of nothing shows nothing.
+fn rate(text: &str) -> Result<Rate, String> {
+    match text.parse::<Rate>() {
+        Ok(rate) if rate == Rate::NEVER => {
+            Err("nothing would be pushed; write it as 5/s, 0.5/s or 30/m".to_owned())
+        }
+        parsed => parsed.map_err(|error| error.to_string()),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

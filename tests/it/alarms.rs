@@ -201,7 +201,7 @@ async fn a_failed_reload_is_told_to_all_and_a_start_ends_it() {
             running.control().reload("test").await.unwrap_err();
             running.pass(MINUTE).await;
         }
-        assert_eq!(alarms(&mut running, "a reload changed nothing"), began);
+        assert_eq!(alarms(&mut running, "a reload was refused"), began);
         fs::write(&path, ALL_TO_THE_ROBOT).unwrap();
         if restarts {
             running.stop().await;
@@ -210,7 +210,7 @@ async fn a_failed_reload_is_told_to_all_and_a_start_ends_it() {
             running.control().reload("test").await.unwrap();
         }
         running.pass(MINUTE).await;
-        assert_eq!(alarms(&mut running, "a reload changed nothing"), over, "{restarts}");
+        assert_eq!(alarms(&mut running, "a reload was refused"), over, "{restarts}");
     }
 }
 

@@ -718,10 +718,11 @@ async fn a_closed_lane_hands_over_all_it_holds_and_what_comes_probes_it_in_time(
 
 #[tokio::test(start_paused = true)]
 async fn what_is_in_flight_when_a_lane_closes_goes_to_its_fallback_once_it_is_refused_too() {
-    let scene = Scene::falling_back(&PLAIN, &Outbox::default(), to_dev(), |_, number| match number {
-        0 => Answer::Says(gone()),
-        number => Answer::After(Duration::from_secs(5 * number as u64), gone()),
-    });
+    let scene =
+        Scene::falling_back(&PLAIN, &Outbox::default(), to_dev(), |_, number| match number {
+            0 => Answer::Says(gone()),
+            number => Answer::After(Duration::from_secs(5 * number as u64), gone()),
+        });
     for key in 0..4 {
         scene.push(key);
     }

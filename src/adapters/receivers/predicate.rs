@@ -126,7 +126,9 @@ impl Parsed {
     /// The body of an answer; nothing where it is not JSON, or goes on beyond what was read.
     pub(super) fn of(answer: &Answer<'_>) -> Self {
         let whole = Some(&answer.body).filter(|_| !answer.cut);
-        Self(whole.and_then(|body| serde_json::from_slice(body).ok()))
+        // A mark of the byte order says nothing, and some put it before their JSON.
+        let text = whole.map(|body| body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
+        Self(text.and_then(|text| serde_json::from_slice(text).ok()))
     }
 
     /// The value at a pointer.

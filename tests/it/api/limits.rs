@@ -37,7 +37,14 @@ async fn a_body_that_is_not_of_the_form_is_refused() {
     for body in ["{", "[]", "7", "{\"reciever\": \"x\"}", "{\"receiver\": 7}", "\u{0}", "{} {}"] {
         let answer = http::send(bell.port(), RETRY, &[JSON], body).await;
         assert_eq!(answer.status, 400, "{body:?}");
-        assert!(answer.problem().contains("not of the form"), "{body:?}");
+        let problem = answer.problem();
+        assert!(problem.contains("not of the form"), "{body:?}");
+        // In words of JSON, not of this program's.
+        assert!(!problem.contains("struct"), "{body:?}: {problem}");
+    }
+    for body in ["[]", "7", "[\"audit\"]"] {
+        let answer = http::send(bell.port(), RETRY, &[JSON], body).await;
+        assert!(answer.problem().contains("a JSON object is expected"), "{body:?}");
     }
 }
 

@@ -72,6 +72,15 @@ async fn deliveries_are_listed_shown_and_tried_again() {
     assert_eq!((none.code, none.out.as_str(), none.err.as_str()), (0, "", "no notifications\n"));
     let one = running.run(&["deliveries", "list", "--limit", "1", "--receiver", "audit"]).await;
     assert_eq!(one.out.lines().count(), 2);
+    let first = running.run(&["deliveries", "list", "--limit", "1"]).await;
+    let cursor = first.err.trim().strip_prefix("there are more: --cursor ").unwrap();
+    let rest = running.run(&["deliveries", "list", "--cursor", cursor]).await;
+    assert_eq!((rest.code, &*rest.err), (0, ""), "{rest:?}");
+    let told = |list: &Ended| list.out.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!([told(&first), told(&rest)].concat(), told(&list), "one after the other are all");
+    let nobody = running.run(&["deliveries", "list", "--receiver", "nobody"]).await;
+    assert_eq!(nobody.code, 1, "{nobody:?}");
+    assert!(nobody.err.contains("there is no receiver nobody; known: audit"), "{nobody:?}");
     let wrong = running.run(&["deliveries", "list", "--state", "gone"]).await;
     assert_eq!(wrong.code, 2, "{wrong:?}");
 

@@ -89,6 +89,15 @@ async fn demo_serves_the_wall_prints_a_line_for_each_message_and_leaves_nothing(
 }
 
 #[tokio::test]
+async fn a_demo_of_nothing_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused =
+        crate::support::process::ran(folder.path(), &["demo", "--rate", "0/s"], &[]).await;
+    assert_eq!(refused.code, Some(2), "{}", refused.said());
+    assert!(refused.stderr.contains("nothing would be pushed"), "{}", refused.said());
+}
+
+#[tokio::test]
 async fn demo_ends_when_interrupted_and_goes_on_when_nobody_reads_its_lines() {
     let folder = tempfile::tempdir().unwrap();
     let (child, mut lines) = start(&["demo", "--listen", "127.0.0.1:0"], folder.path());

@@ -361,6 +361,15 @@ async fn without_success_when_the_other_conditions_still_count() {
 }
 
 #[tokio::test]
+async fn a_mark_of_the_byte_order_before_json_keeps_nothing_from_being_read() {
+    let hook = Hook::new("success_when: {/errcode: 0}\ncapture: {id: /id}", &[]).await;
+    let taken = hook.says(200, "\u{feff}{\"errcode\":0,\"id\":\"m1\"}").await;
+    assert_outcome(&taken, Class::Delivered, &[], "taken");
+    assert_eq!(taken.captured, Some(json!({"id": "m1"})));
+    assert_eq!(hook.says(200, "\u{feff}{\"errcode\":1}").await.class, MESSAGE);
+}
+
+#[tokio::test]
 async fn an_answer_longer_than_is_read_is_not_believed() {
     let hook = Hook::new("success_when: {/ok: true}", &[]).await;
     let long = format!(r#"{{"ok":true,"x":"{}"}}"#, "x".repeat(70_000));

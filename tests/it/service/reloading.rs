@@ -100,6 +100,9 @@ async fn what_is_not_sound_is_refused_with_diagnostics_and_the_old_rules_go_on()
     let last = &status["reload"];
     assert_eq!((&last["result"], &last["by"]), (&json!("refused"), &json!("api")));
     assert!(last["detail"].as_str().unwrap().contains("what was in force stays"), "{last}");
+    let log = service.log();
+    let said = log.lines().find(|line| line.contains("a reload was refused: ")).unwrap();
+    assert_eq!(said.matches("what was in force stays").count(), 1, "{said}");
 
     Service::configure(folder.path(), &config, EVERYTHING);
     let done = reload(&service, "text").await;
