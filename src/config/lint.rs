@@ -179,13 +179,13 @@ fn asks_for_one_of(clause: &Clause, patterns: &BTreeSet<&str>) -> bool {
 /// which are of the first.
 fn tags<'w>(written: &'w Written, report: &Report) -> BTreeSet<&'w str> {
     let mut known: HashMap<&str, (bool, Option<String>)> = HashMap::new();
-    let mut none = BTreeSet::new();
+    let (mut none, mut tags) = (BTreeSet::new(), lint::Tags::default());
     for (pattern, place) in &written.tags {
         let text = pattern.text();
         let (impossible, missed) = known.entry(text).or_insert_with(|| {
-            let impossible = lint::matches_no_tag(pattern) == Some(true);
+            let impossible = tags.matches_no_tag(pattern) == Some(true);
             let half = anchored_by_halves(text) && !impossible;
-            (impossible, half.then(|| lint::found_within(pattern)).flatten())
+            (impossible, half.then(|| tags.found_within(pattern)).flatten())
         });
         if *impossible {
             none.insert(text);

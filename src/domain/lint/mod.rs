@@ -171,33 +171,52 @@ pub fn excludes(clause: &Clause, field: Field, test: Test) -> bool {
     Space::default().boxes(&both, Opaque::Holds).is_some_and(|boxes| boxes.is_empty())
 }
 
-/// The most steps that are taken to find one tag.
-const STEPS_FOR_A_TAG: u64 = 20_000_000;
+/// What the automata of all tags of a set of rules may take, in bytes, and the steps through them: a
+/// thousand patterns of the usual kinds take a hundredth of it.
+const ROOM_FOR_TAGS: usize = 16 << 20;
+const STEPS_FOR_TAGS: u64 = 20_000_000;
 
-/// Whether a regular expression matches nothing that the registry allows as a tag; `None` where
-/// that could not be decided.
-pub fn matches_no_tag(pattern: &Pattern) -> Option<bool> {
-    Some(tag(&[(pattern, true)])?.is_none())
+/// Questions about the tags that a set of rules asks for, one after another.
+#[derive(Debug)]
+pub struct Tags {
+    alphabet: Option<Language>,
+    room: usize,
+    steps: u64,
 }
 
-/// A tag in which a regular expression is found, and which it does not match as a whole: what a
-/// person who meant it unanchored would miss.
-pub fn found_within(pattern: &Pattern) -> Option<String> {
-    let anywhere = Pattern::new(&format!("(?s:.*?)(?:{})(?s:.*)", pattern.text())).ok()?;
-    tag(&[(&anywhere, true), (pattern, false)])?
+impl Default for Tags {
+    fn default() -> Self {
+        let alphabet = Language::alphabet(Field::Tag);
+        Self { alphabet, room: ROOM_FOR_TAGS, steps: STEPS_FOR_TAGS }
+    }
 }
 
-/// A tag that matches some regular expressions and not others; the outer `None` where that could
-/// not be decided.
-fn tag(wanted: &[(&Pattern, bool)]) -> Option<Option<String>> {
-    let of = |pattern: &Pattern| {
-        Language::of(Field::Tag, &Test::Regex(vec![pattern.clone()]), &mut { usize::MAX })
-    };
-    let languages: Option<Vec<(Language, bool)>> =
-        wanted.iter().map(|&(pattern, wanted)| Some((of(pattern)?, wanted))).collect();
-    let (languages, alphabet) = (languages?, Language::alphabet(Field::Tag)?);
-    let all: Vec<(&Language, bool)> = std::iter::once((&alphabet, true))
-        .chain(languages.iter().map(|(language, wanted)| (language, *wanted)))
-        .collect();
-    language::witness(Field::Tag, &all, &mut { STEPS_FOR_A_TAG }).ok()
+impl Tags {
+    /// Whether a regular expression matches nothing that the registry allows as a tag; `None` where
+    /// that could not be decided.
+    pub fn matches_no_tag(&mut self, pattern: &Pattern) -> Option<bool> {
+        Some(self.tag(&[(pattern, true)])?.is_none())
+    }
+
+    /// A tag in which a regular expression is found, and which it does not match as a whole: what a
+    /// person who meant it unanchored would miss.
+    pub fn found_within(&mut self, pattern: &Pattern) -> Option<String> {
+        let anywhere = Pattern::new(&format!("(?s:.*?)(?:{})(?s:.*)", pattern.text())).ok()?;
+        self.tag(&[(&anywhere, true), (pattern, false)])?
+    }
+
+    /// A tag that matches some regular expressions and not others; the outer `None` where that could
+    /// not be decided.
+    fn tag(&mut self, wanted: &[(&Pattern, bool)]) -> Option<Option<String>> {
+        let mut of = |pattern: &Pattern| {
+            Language::of(Field::Tag, &Test::Regex(vec![pattern.clone()]), &mut self.room)
+        };
+        let languages: Option<Vec<(Language, bool)>> =
+            wanted.iter().map(|&(pattern, wanted)| Some((of(pattern)?, wanted))).collect();
+        let languages = languages?;
+        let all: Vec<(&Language, bool)> = std::iter::once((self.alphabet.as_ref()?, true))
+            .chain(languages.iter().map(|(language, wanted)| (language, *wanted)))
+            .collect();
+        language::witness(Field::Tag, &all, &mut self.steps).ok()
+    }
 }

@@ -25,10 +25,10 @@ const MAX_BOXES: usize = 128;
 const MAX_QUESTIONS: u64 = 1_000_000;
 
 /// The most steps that automata are walked for a whole set of rules: some seconds.
-const MAX_STEPS: u64 = 50_000_000;
+const MAX_STEPS: u64 = 20_000_000;
 
 /// What the automata of a whole set of rules may take, in bytes.
-const MAX_ROOM: usize = 64 << 20;
+const MAX_ROOM: usize = 24 << 20;
 
 /// What a part that can't be decided is taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

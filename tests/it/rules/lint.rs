@@ -8,7 +8,7 @@ use triggerbell::domain::{
     entry::{Entry, Row, WallTime, region_name},
     expression::{Glob, Pattern},
     field::Field,
-    lint::{Finding, Witness, findings, found_within, matches_no_tag},
+    lint::{Finding, Tags, Witness, findings},
     rule::Rule,
     verdict::Truth,
 };
@@ -285,6 +285,7 @@ fn the_same_said_twice_is_found_however_it_is_written() {
 
 #[test]
 fn tags_that_can_not_be_and_those_that_are_missed_are_known() {
+    let mut tags = Tags::default();
     for (text, expected) in [
         ("release/.*", true),
         (" v1", true),
@@ -297,11 +298,11 @@ fn tags_that_can_not_be_and_those_that_are_missed_are_known() {
         ("触发|v1", false),
         ("触发", true),
     ] {
-        assert_eq!(matches_no_tag(&Pattern::new(text).unwrap()), Some(expected), "{text}");
+        assert_eq!(tags.matches_no_tag(&Pattern::new(text).unwrap()), Some(expected), "{text}");
     }
-    assert_eq!(found_within(&Pattern::new("^v1").unwrap()).as_deref(), Some("v1a"));
-    assert_eq!(found_within(&Pattern::new("rc$").unwrap()).as_deref(), Some("arc"));
-    assert_eq!(found_within(&Pattern::new("^v.*").unwrap()), None);
+    assert_eq!(tags.found_within(&Pattern::new("^v1").unwrap()).as_deref(), Some("v1a"));
+    assert_eq!(tags.found_within(&Pattern::new("rc$").unwrap()).as_deref(), Some("arc"));
+    assert_eq!(tags.found_within(&Pattern::new("^v.*").unwrap()), None);
 }
 
 #[test]
