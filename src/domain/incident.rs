@@ -196,6 +196,11 @@ impl Incident {
         self.open && matches!(self.told, Told::No)
     }
 
+    /// Whether there is something to tell of it once what holds it is over: that it lasts, or its end.
+    pub(super) const fn waits_for_release(&self) -> bool {
+        self.is_untold() || !self.open && !self.owes.is_empty()
+    }
+
     /// What is to be seen of it at an instant of entry time.
     pub(super) fn view(&self, at: At) -> IncidentView {
         IncidentView {

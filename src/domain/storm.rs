@@ -46,9 +46,9 @@ pub(super) struct Raging {
     /// Members that are well again, which count once though they fail again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) left: Vec<Subject>,
-    /// The entries of the last that joined, oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) joined: Vec<EntryId>,
+    /// The last that joined and still fail, oldest first, each by its entry.
+    #[serde(default, rename = "joined_by", skip_serializing_if = "Vec::is_empty")]
+    pub(super) joined: Vec<(Subject, EntryId)>,
     /// Reminders so far, and when the next is due.
     #[serde(default)]
     pub(super) reminders: u64,
@@ -97,13 +97,14 @@ impl Raging {
         if self.joined.len() >= LISTED {
             self.joined.remove(0);
         }
-        self.joined.push(entry);
+        self.joined.push((subject, entry));
     }
 
     /// Lets a member go that is well again. Says whether it was the last.
     pub(super) fn leaves(&mut self, subject: Subject) -> bool {
         let before = self.members.len();
         self.members.retain(|member| *member != subject);
+        self.joined.retain(|(member, _)| *member != subject);
         if self.members.len() < before && self.left.len() < MOST_MEMBERS {
             self.left.push(subject);
         }

@@ -99,6 +99,14 @@ const fn is_news(reason: Reason) -> bool {
     matches!(reason, Reason::Matched | Reason::Failing | Reason::Threshold)
 }
 
+/// Whether its rule's group gathers it. A storm's reminders and end, which are no incident's, stand
+/// for many already.
+const fn is_grouped(alert: &Alert<'_>) -> bool {
+    let of_storm =
+        alert.number == 0 && (alert.reason.is_over() || matches!(alert.reason, Reason::Reminder));
+    !of_storm && !matches!(alert.reason, Reason::Summary | Reason::Storm | Reason::Flapping)
+}
+
 impl Decision<'_> {
     /// `notify: every`.
     pub(super) fn every(&mut self, index: usize, entry: &Entry) {
@@ -122,6 +130,9 @@ impl Decision<'_> {
             Then::Skip => return self.hold(alert, HeldBy::CatchUp),
             Then::Digest => return self.join_late_news(alert),
         }
+        if let Some(outcome) = self.overtakes(alert) {
+            return outcome;
+        }
         if self.is_inhibited(rule, alert.about) {
             return self.hold(alert, HeldBy::Inhibited);
         }
@@ -141,14 +152,10 @@ impl Decision<'_> {
                 return outcome;
             }
         }
-        if rule.quiet.group.is_some() && self.is_grouped(alert.reason) {
+        if rule.quiet.group.is_some() && is_grouped(alert) {
             return self.join_group(alert);
         }
         self.send(alert)
-    }
-
-    const fn is_grouped(&self, reason: Reason) -> bool {
-        !matches!(reason, Reason::Summary | Reason::Storm | Reason::Flapping)
     }
 
     /// What its source says of an alert about a late entry; alerts that time causes are never late.

@@ -64,10 +64,10 @@ impl Decision<'_> {
             self.state.bundles.put(slot.clone(), bundle);
         }
         let mut listed = listed_of(alert);
-        // A group has passed the holds; an incident remembers what it is about.
+        // A group has passed the holds. An incident may be forgotten before a silence ends.
         if joining.kind == Kind::Group {
             listed.key = Key::none();
-        } else if self.incident_of(alert).is_none() {
+        } else {
             listed.seen = Seen::of(alert.about, &listed.key);
         }
         let place = self.state.bundles.edit(&slot, |bundle| {
@@ -83,10 +83,6 @@ impl Decision<'_> {
             Some(place) => Outcome::Waits(place),
             None => Outcome::Held(held_by.unwrap_or(HeldBy::Group)),
         }
-    }
-
-    fn incident_of(&self, alert: &Alert<'_>) -> Option<&Incident> {
-        self.state.incidents.get(&self.slot(alert.rule, alert.subject))
     }
 
     pub(super) fn opened(&self, alert: &Alert<'_>, joining: &Joining) -> Bundle {
@@ -194,6 +190,62 @@ impl Decision<'_> {
             self.begin_throttle(alert);
         }
         self.join(alert, &joining)
+    }
+
+    /// Takes out of its group what would be told after this alert and says otherwise: the end of the
+    /// key's last incident, a reminder. Where it is the end, nothing has changed for those whom that
+    /// would have told.
+    pub(super) fn overtakes(&mut self, alert: &Alert<'_>) -> Option<Outcome> {
+        if alert.reason.is_over() {
+            self.takes_out(alert, |reason| reason == Reason::Reminder, alert.number);
+        } else if is_news(alert.reason) && alert.number > 1 {
+            let end = self.takes_out(alert, Reason::is_over, alert.number - 1)?;
+            self.hold(alert, HeldBy::Group);
+            return Some(Outcome::Sent(end.to));
+        }
+        None
+    }
+
+    /// Takes out of a group what waits in it about the same key for such a reason, and is not so any
+    /// more; `number` is that of its incident. It is recorded as held.
+    fn takes_out(
+        &mut self,
+        alert: &Alert<'_>,
+        such: impl Fn(Reason) -> bool,
+        number: u64,
+    ) -> Option<Listed> {
+        let rule = &self.rules.rules()[alert.rule];
+        let is_it = |listed: &Listed| listed.subject == alert.subject;
+        let groups = self.state.bundles.find(|slot, bundle| {
+            slot.rule == rule.name
+                && bundle.kind == Kind::Group
+                && such(bundle.reason)
+                && bundle.listed.iter().any(is_it)
+        });
+        let slot = groups.into_iter().next()?;
+        let (listed, empty) = self.state.bundles.edit(&slot, |bundle| {
+            let listed = bundle.listed.iter().find(|listed| is_it(listed)).cloned();
+            bundle.leaves(alert.subject);
+            (listed, bundle.count == 0)
+        })?;
+        if empty {
+            self.state.bundles.remove(&slot);
+        }
+        let listed = listed?;
+        let about = Entry { id: listed.entry, ..alert.about.clone() };
+        let unsent = Alert {
+            reason: listed.reason,
+            about: &about,
+            cause: Cause::Time("unsent", 0),
+            entries: vec![listed.entry],
+            count: 1,
+            number,
+            incident: listed.incident.map(view_of),
+            to: Some(listed.to.clone()),
+            ..alert.clone()
+        };
+        self.hold(&unsent, HeldBy::Group);
+        Some(listed)
     }
 
     /// A bundle's time has come.
@@ -385,7 +437,7 @@ impl Decision<'_> {
                 key: listed.key.clone(),
                 source: bundle.source.clone(),
                 entries: vec![listed.entry],
-                count: 1,
+                count: if is_every { listed.alerts } else { 1 },
                 more: None,
                 number: 0,
                 incident: listed.incident.map(view_of),
@@ -434,7 +486,8 @@ impl Decision<'_> {
     /// holds its recovery.
     pub(super) fn over_in(&mut self, rule: &Arc<str>, place: &Waits, alert: &Alert<'_>) -> HeldBy {
         let slot = Slot::new(rule, place.bundle);
-        let listed = listed_of(alert);
+        let mut listed = listed_of(alert);
+        listed.seen = Seen::of(alert.about, &listed.key);
         let most = super::state::listed(self.rules, alert.rule);
         let empty = self.state.bundles.edit(&slot, |bundle| {
             if bundle.kind == Kind::Group {

@@ -68,7 +68,10 @@ impl Decision<'_> {
     /// tells nobody anything.
     fn look_at_explained(&mut self) {
         let at = self.now.plus(RELEASE);
-        let held = self.state.incidents.find(|_, one| one.held == Some(HeldBy::Inhibited));
+        let held = self
+            .state
+            .incidents
+            .find(|_, one| one.held == Some(HeldBy::Inhibited) && one.waits_for_release());
         for slot in held {
             let Some(&index) = self.rules.lookup.by_name.get(&slot.rule) else { continue };
             let sketch = self.state.incidents.get(&slot).map(|incident| incident.sketch());

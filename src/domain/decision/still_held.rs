@@ -90,7 +90,8 @@ impl Decision<'_> {
     ) -> Holder {
         let rule = &self.rules.rules()[index];
         let known = self.state.incidents.get(&Slot::new(&slot.rule, listed.subject)).is_some();
-        if (known || listed.to.is_empty()) && self.is_inhibited(rule, about) {
+        // What no incident remembers would be told by nothing once that one ends.
+        if known && self.is_inhibited(rule, about) {
             return Holder::Incident;
         }
         let whole = self.about_bundle(bundle);
@@ -154,8 +155,16 @@ impl Decision<'_> {
             opened.opened_again = opened.opened_again.max(bundle.opened_again + 1);
             self.state.bundles.put(to.clone(), opened);
         }
+        let is_open = self.state.incidents.get(&key).map(|incident| incident.open);
         let place = self.state.bundles.edit(&to, |into| {
-            into.takes_over(listed, joining.most);
+            // The newest of a key says what it is now.
+            let is_now = |one: &Listed| is_open.is_some_and(|open| open != one.is_over());
+            let known = into.listed.iter().find(|known| known.subject == listed.subject);
+            if is_now(&listed) && known.is_some_and(|known| !is_now(known)) {
+                into.joins(listed, joining.most);
+            } else {
+                into.takes_over(listed, joining.most);
+            }
             into.is_also_for(&joining.receivers);
             into.place(to.subject)
         });
@@ -168,8 +177,7 @@ impl Decision<'_> {
     /// An entry that stands for one that a bundle lists, as far as it is remembered.
     pub(super) fn what_is_listed(&self, slot: &Slot, bundle: &Bundle, listed: &Listed) -> Entry {
         let known = self.state.incidents.get(&Slot::new(&slot.rule, listed.subject));
-        let sketch = known.filter(|_| listed.seen.is_empty()).map(Incident::sketch);
-        let sketch = sketch.unwrap_or_else(|| {
+        let sketch = known.map(Incident::sketch).unwrap_or_else(|| {
             let (key, source) = (listed.key.clone(), bundle.source.clone());
             let mut incident = Incident::new(0, key, source, Reason::Matched);
             incident.last = self.now;

@@ -107,7 +107,10 @@ impl Decision<'_> {
             keys,
             told: sent,
             left: Vec::new(),
-            joined: told.entries[told.entries.len().saturating_sub(LISTED)..].to_vec(),
+            joined: storm.recent[storm.recent.len().saturating_sub(LISTED)..]
+                .iter()
+                .map(|&(_, subject, entry)| (subject, entry))
+                .collect(),
             reminders: 0,
             remind_at: remind.map(|every| self.now.plus(every)),
         };
@@ -281,7 +284,8 @@ impl Decision<'_> {
         alert.cause = Cause::Time("storm", 0);
         alert.subject = slot.subject;
         alert.key = storm_key(&alert, slot);
-        alert.entries = raging.joined[raging.joined.len().saturating_sub(most)..].to_vec();
+        let from = raging.joined.len().saturating_sub(most);
+        alert.entries = raging.joined[from..].iter().map(|(_, entry)| *entry).collect();
         alert.count = raging.keys;
         alert.incident = Some(view(raging.since, about, raging.keys));
         alert

@@ -224,3 +224,131 @@ fn a_silences_summary_shows_where_a_flapping_key_stands() {
     let (_, summary) = stage.decided.pop().unwrap();
     assert_eq!((summary.reason, summary.entries), (Reason::Summary, last));
 }
+
+#[test]
+fn an_end_that_waits_in_its_group_is_not_told_after_the_next_failure() {
+    let grouped = rule("group: {by: [clusterId], wait: 30s}");
+    let mut stage = Stage::new(&grouped);
+    stage.fails("api").at("10m").fails("web").at("10m 10s").works("api");
+    stage.at("10m 20s").fails("api").restart().at("20m");
+    assert_eq!(
+        stage.all(),
+        [
+            "30s failing",
+            "620s recovered api held by group",
+            "620s failing api held by group",
+            "630s failing"
+        ],
+        "they know that it fails, and the group of failures leaves first"
+    );
+    stage.works("api").at("30m");
+    assert_eq!(stage.told(), ["1230s recovered"]);
+    // So also where the rule has no group by then.
+    let mut stage = Stage::new(&grouped);
+    stage.fails("api").at("10m").works("api").reload(super::stage::rules_with(CHANGE, ""));
+    stage.fails("api").at("20m").works("api");
+    assert_eq!(stage.told(), ["30s failing", "20m recovered api"]);
+}
+
+#[test]
+fn a_reminder_that_waits_in_its_group_is_not_told_after_the_end() {
+    let mut stage = Stage::new(&rule("group: {wait: 1m}\n    remind: 10m"));
+    stage.fails("api").at("20s").fails("web").at("9m 50s").works("web");
+    stage.at("10m 5s").works("api").restart().at("15m");
+    assert_eq!(stage.told(), ["1m failing x2", "650s recovered x2"]);
+}
+
+#[test]
+fn a_summary_says_what_a_key_is_and_not_what_it_was_where_two_holds_meet() {
+    let lunch = "time_zone: Asia/Shanghai\ntime_intervals: {lunch: {times: ['12:00-13:00']}}\n";
+    let mut stage = Stage::with(&rule("mute: {during: [lunch]}"), lunch);
+    stage.fails("api").at("3h 1m").works("api").at("3h 2m");
+    stage.silence(1, "{returnCode: {min: 1}}", until("3h 10m")).fails("api").restart().at("4h");
+    let listed = stage.decided.last().unwrap().1.entries.clone();
+    let failed = stage.decided.iter().rfind(|(_, one)| one.reason == Reason::Failing).unwrap();
+    assert_eq!(listed, failed.1.entries, "it fails");
+    assert_eq!(stage.told(), ["0s failing api", "4h summary api x2"]);
+}
+
+#[test]
+fn what_no_incident_remembers_is_told_when_a_mute_ends_though_another_explains_it() {
+    let rules = "
+  - {name: down, match: {returnCode: 9}, by: [clusterId], notify: change}
+  - name: any
+    match: {returnCode: 1}
+    by: [clusterId, service]
+    mute: {during: [lunch]}
+    inhibited_by: {rule: down, equal: [clusterId]}
+";
+    let lunch = "time_zone: Asia/Shanghai\ntime_intervals: {lunch: {times: ['12:00-13:00']}}\n";
+    let mut stage = Stage::with(rules, lunch);
+    stage.at("3h 1m").fails("api").at("3h 2m").update("node", 9).restart().at("5h");
+    assert_eq!(stage.told(), ["182m failing", "4h summary api"]);
+}
+
+#[test]
+fn what_a_silence_counted_as_one_counts_as_many_when_a_mute_sends_it_again() {
+    let rules = "
+  - {name: any, match: {returnCode: 1}, by: [service], mute: {during: [lunch], at_end: resend}}
+";
+    let lunch = "time_zone: Asia/Shanghai\ntime_intervals: {lunch: {times: ['12:00-13:00']}}\n";
+    let mut stage = Stage::with(rules, lunch);
+    stage.at("170m").silence(1, "{service: api}", until("190m")).fails("api").fails("api");
+    stage.restart().at("5h");
+    assert_eq!(stage.told(), ["4h matched api x2"]);
+}
+
+#[test]
+fn a_reload_brings_no_reminder_forward() {
+    // Told by a silence's summary, with an end that another rule explained meanwhile.
+    let rules = "
+  - {name: down, match: {returnCode: 9}, by: [clusterId], notify: change}
+  - name: failed
+    match: {returnCode: 1}
+    by: [clusterId, service]
+    notify: change
+    remind: 7m
+    mute: {during: [lunch]}
+    inhibited_by: {rule: down, equal: [clusterId]}
+";
+    let lunch = "time_zone: Asia/Shanghai\ntime_intervals: {lunch: {times: ['12:00-13:00']}}\n";
+    let day = |reload: bool| {
+        let mut stage = Stage::with(rules, lunch);
+        stage.fails("api").silence(1, "{returnCode: 1}", until("242m")).at("220m").works("api");
+        stage.at("221m").fails("api").update("node", 9).at("241m").works("node");
+        stage.at("243m");
+        if reload {
+            stage.reload(super::stage::rules_with(rules, lunch));
+        }
+        stage.at("5h").told()
+    };
+    assert_eq!(day(true), day(false));
+}
+
+#[test]
+fn a_storms_reminder_lists_those_that_still_fail() {
+    let mut stage =
+        Stage::new(&rule("storm: {keys: 2, within: 5m, share: [clusterId]}\n    remind: 10m"));
+    stage.fails("a").fails("b").fails("c").at("1m").works("b").restart().at("12m");
+    let reminder = stage.decided.last().unwrap().1.clone();
+    assert_eq!(stage.told().last().map(String::as_str), Some("10m reminder x2"));
+    assert_eq!((reminder.entries.len(), reminder.more), (2, 0));
+}
+
+#[test]
+fn a_storm_of_a_rule_with_a_group_is_reminded_of_and_over_as_one() {
+    let more =
+        "group: {wait: 30s}\n    storm: {keys: 2, within: 5m, share: [clusterId]}\n    remind: 10m";
+    let mut stage = Stage::new(&rule(more));
+    stage.fails("a").fails("b").fails("c").at("11m").works("a").works("b").restart().works("c");
+    stage.at("1h");
+    assert_eq!(stage.told(), ["0s storm x3", "10m reminder x3", "11m recovered x3"]);
+}
+
+#[test]
+fn what_a_long_silence_held_is_asked_by_all_its_fields_though_its_incident_is_forgotten() {
+    let mut stage = Stage::new(CHANGE);
+    stage.silence(1, "{service: api}", until("10h")).fails("api").at("1m").works("api");
+    stage.silence(2, "{returnMsg: ok}", until("12h")).restart().at("13h");
+    assert_eq!(stage.told(), ["12h summary api x2"]);
+}

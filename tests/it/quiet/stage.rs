@@ -1,7 +1,5 @@
 //! A stage for rules: entries and time in, messages out.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 use triggerbell::{
     config::{self, Request},
@@ -230,14 +228,16 @@ pub(super) fn entry(at: Timestamp, service: &str, code: i64, number: i64) -> Ent
 
 /// `5m failing api`, and what else there is to say of a message.
 pub(super) fn line(at: Timestamp, intent: &Intent) -> String {
-    let since = Duration::try_from(at.duration_since(START)).unwrap();
+    let since = at.duration_since(START);
+    let before = if since.is_negative() { "-" } else { "" };
     let service = intent
         .key
         .fields
         .iter()
         .find(|(field, _)| field.name() == "service")
         .and_then(|(_, text)| text.as_deref());
-    let mut line = format!("{} {}", triggerbell::document::show_duration(since), intent.reason);
+    let since = triggerbell::document::show_duration(since.unsigned_abs());
+    let mut line = format!("{before}{since} {}", intent.reason);
     if let Some(service) = service {
         line += &format!(" {service}");
     }
