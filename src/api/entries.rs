@@ -109,7 +109,7 @@ pub(crate) async fn explain(
     Named(id): Named<EntryId>,
 ) -> Result<Json<Value>, Problem> {
     let found = shared.store.entry(id).await?.ok_or_else(not_found)?;
-    let mut json = shared.control.explain(&found.entry).await?;
+    let mut json = shared.control.explain(&found).await?;
     let mut messages = Vec::new();
     for &id in found.notifications.iter().take(EXPLAINED) {
         if let Some((message, _, attempts)) = shared.store.notification(id).await? {

@@ -217,12 +217,12 @@ impl Control for Service {
         self.parts.reloader.clone().reload(by).await
     }
 
-    async fn explain(&self, entry: &Entry) -> Result<serde_json::Value, ControlError> {
+    async fn explain(&self, found: &EntryView) -> Result<serde_json::Value, ControlError> {
         let rules = {
             let policy = self.parts.decider.policy();
-            policy.rules.explain(entry, self.parts.clock.now())
+            policy.rules.explain(&found.entry, found.taken_at)
         };
-        let id = entry.id;
+        let id = found.entry.id;
         let waiting = self.parts.decider.look(move |state| state.waiting(id)).await?;
         Ok(serde_json::json!({ "entry": id, "rules": rules, "waiting": waiting }))
     }

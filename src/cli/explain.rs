@@ -19,6 +19,7 @@ use jiff::{SignedDuration, tz::TimeZone};
 use serde_json::{Value, json};
 
 use crate::{
+    adapters::source::oldest_first,
     config::Config,
     domain::{
         entry::{Entry, EntryId},
@@ -110,8 +111,9 @@ const GOES_ON: SignedDuration = SignedDuration::from_hours(24);
 fn of_file(file: &str, source: Option<&str>, config: &Config) -> Result<Vec<Value>, Failure> {
     let source = source_of(source, config)?;
     let now = jiff::Timestamp::now();
-    let entries = sample::entries_of(file, &source, &config.time_zone, now)?;
-    let start = entries.iter().map(|entry| entry.row.time).min().unwrap_or(now);
+    let mut entries = sample::entries_of(file, &source, &config.time_zone, now)?;
+    oldest_first(&mut entries, |entry| entry.row.time);
+    let start = entries.first().map_or(now, |entry| entry.row.time);
     let mut rehearsal = Rehearsal::new(&config.rules, start);
     let mut explained: Vec<Explained> = Vec::with_capacity(entries.len());
     let mut places: HashMap<EntryId, usize> = HashMap::with_capacity(entries.len());

@@ -96,7 +96,7 @@ pub trait Control: Send + Sync + 'static {
     ///
     /// # Errors
     /// The store failed.
-    async fn explain(&self, entry: &Entry) -> Result<serde_json::Value, ControlError>;
+    async fn explain(&self, found: &EntryView) -> Result<serde_json::Value, ControlError>;
 
     /// What holds a message about an entry, in a sentence; `None` where nothing does, and where its
     /// rule is gone.

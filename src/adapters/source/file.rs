@@ -18,7 +18,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::Mutex;
 
 use super::{
-    lines::{Entries, read_entries},
+    lines::{Entries, oldest_first, read_entries},
     source_error, wall_time,
 };
 use crate::{
@@ -189,7 +189,8 @@ fn read_changed(
         return Ok(None);
     }
     let mut entries = read_entries(&input.read()?, zone, None);
-    entries.rows.sort_by_key(|row| std::cmp::Reverse(row.wall_time));
+    oldest_first(&mut entries.rows, |row| row.wall_time);
+    entries.rows.reverse();
     Ok(Some((stamp, entries)))
 }
 

@@ -54,6 +54,15 @@ pub fn read_entries(text: &[u8], zone: &TimeZone, missing_time: Option<Timestamp
     reader.found
 }
 
+/// Puts what was recorded into the order of time. What is written newest first, as the API answers, is
+/// so within a second, too.
+pub fn oldest_first<T, K: Ord>(recorded: &mut [T], time: impl Fn(&T) -> K) {
+    if recorded.first().map(&time) > recorded.last().map(&time) {
+        recorded.reverse();
+    }
+    recorded.sort_by_key(time);
+}
+
 struct Reader<'z> {
     how: Reading<'z>,
     found: Entries,

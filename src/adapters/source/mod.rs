@@ -34,7 +34,7 @@ pub use decode::{Refusal, Unread, decode_page};
 pub use endpoint::{Endpoint, EndpointError};
 pub use enterprise::{TcrEnterpriseSettings, TcrEnterpriseSource};
 pub use file::{FileInput, FileSettings, FileSource};
-pub use lines::{Entries, read_entries};
+pub use lines::{Entries, oldest_first, read_entries};
 pub use push::{EnterprisePush, PushSettings};
 pub use tcr::{TcrPersonalSettings, TcrPersonalSource};
 pub use three::Account;

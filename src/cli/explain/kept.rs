@@ -51,7 +51,7 @@ fn explained(found: &EntryView, archive: &Archive, config: &Config) -> Result<Va
     }
     Ok(json!({
         "id": found.entry.id, "entry": found.entry.fields_json(),
-        "rules": config.rules.explain(&found.entry, jiff::Timestamp::now()),
+        "rules": config.rules.explain(&found.entry, found.taken_at),
         "messages": messages, "waiting": [],
     }))
 }

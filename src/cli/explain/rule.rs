@@ -56,7 +56,7 @@ fn of_database(name: &str, args: &ExplainArgs, config: &Config) -> Result<Value,
     let archive = Archive::open(&config.store)?;
     let mut entries = archive.entries(&archive.newest(LOOKED_AT)?)?;
     entries.reverse();
-    let entries = entries.iter().map(|entry| (entry, entry.row.time));
+    let entries = entries.iter().map(|found| (&found.entry, found.taken_at));
     Ok(json!(nearness::of_rule(&config.rules, index, entries, args.limit.into())))
 }
 

@@ -17,7 +17,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     adapters::{
-        source::{FileInput, read_entries},
+        source::{FileInput, oldest_first, read_entries},
         store::Archive,
     },
     cli::{
@@ -107,11 +107,7 @@ impl History {
         rejected: usize,
     ) -> Self {
         rows.retain(|(_, row)| since.is_none_or(|since| row.time >= since));
-        // What is written newest first is so within a second, too.
-        if rows.first().map(|it| it.1.time) > rows.last().map(|it| it.1.time) {
-            rows.reverse();
-        }
-        rows.sort_by_key(|(_, row)| row.time);
+        oldest_first(&mut rows, |(_, row)| row.time);
         let times = (rows.len(), rows.first().map(|it| it.1.time), rows.last().map(|it| it.1.time));
         let reader = Rows { rows: rows.into_iter(), numbers: Numbers::new(source) };
         Self::new(name, times, rejected, Box::new(reader))
@@ -237,7 +233,7 @@ impl Reader for Stored {
             let entries = self.archive.entries(&self.places[self.next..end])?;
             self.next = end;
             if !entries.is_empty() {
-                return Ok(entries.into_iter().map(Arc::new).collect());
+                return Ok(entries.into_iter().map(|found| Arc::new(found.entry)).collect());
             }
         }
         Ok(Vec::new())
@@ -297,10 +293,7 @@ impl Lines {
             }
             offset += len as u64;
         }
-        if places.first().map(|it: &Place| it.at) > places.last().map(|it| it.at) {
-            places.reverse();
-        }
-        places.sort_by_key(|place| place.at);
+        oldest_first(&mut places, |place: &Place| place.at);
         let times = (places.len(), places.first().map(|it| it.at), places.last().map(|it| it.at));
         file.seek(SeekFrom::Start(0))?;
         let lines = Self {

@@ -8,7 +8,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{Happens, Reading, Step, Times, after};
 use crate::{
-    adapters::source::{FileInput, read_entries},
+    adapters::source::{FileInput, oldest_first, read_entries},
     document::{Code, MapReader, Value, nearest, parse_duration},
     domain::{
         entry::{Entry, EntryId, Row, WallTime, region_name},
@@ -85,7 +85,7 @@ impl Reading<'_, '_> {
         }
         let text = FileInput::of(&path.to_string_lossy()).read();
         let text = text.map_err(|error| broken(format!("can't be read: {error}"))).ok()?;
-        let read = read_entries(&text, self.around.zone_of(source), None);
+        let mut read = read_entries(&text, self.around.zone_of(source), None);
         if let Some(rejected) = read.rejected.first() {
             broken(format!("can't be understood: {}", rejected.reason));
             return None;
@@ -94,6 +94,7 @@ impl Reading<'_, '_> {
             broken("holds no entries".to_owned());
             return None;
         }
+        oldest_first(&mut read.rows, |row| row.time);
         Some(read.rows.into_iter().map(|row| entry(Arc::clone(source), row)).collect())
     }
 

@@ -1,6 +1,6 @@
 //! `explain`: which clause decided, where the looking ended, what held a message back.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use serde_json::Value;
 use triggerbell::domain::{
@@ -11,6 +11,7 @@ use triggerbell::domain::{
 use crate::support::{
     process::{Service, ran, until},
     receiver::Receiver,
+    running::Running,
 };
 
 const RULES: &str = r"rules:
@@ -87,6 +88,54 @@ async fn what_follows_is_what_the_service_would_do_hold_and_stop_at() {
     assert_eq!(lines[0]["rules"][1]["stopped_by"], "prod-deploy-failed");
     assert_eq!(lines[2]["rules"][0]["decided_by"]["path"], "match.returnCode.not");
     assert_eq!(lines[0]["entry"]["repo"], "shop/api");
+}
+
+#[tokio::test]
+async fn an_answer_of_the_api_is_newest_first_and_is_decided_oldest_first_within_a_second_too() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path());
+    let rows = [
+        row("2026-03-02 09:05:00", "v3", 0),
+        row("2026-03-02 09:05:00", "v2", 1),
+        row("2026-03-02 09:00:00", "v1", 1),
+    ];
+    fs::write(folder.path().join("day.json"), rows.join("\n")).unwrap();
+    let args = ["explain", "--entry", "day.json", "--format", "json"];
+    let explained = ran(folder.path(), &args, &[]).await;
+    let told = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let first = &line["messages"][0];
+        let word = |value: &Value| value.as_str().unwrap_or("sent").to_owned();
+        [&line["entry"]["tag"], &first["reason"], &first["held_by"]].map(word)
+    };
+    let told: Vec<_> = explained.stdout.lines().map(told).collect();
+    let wanted =
+        [["v1", "failing", "sent"], ["v2", "failing", "state"], ["v3", "recovered", "sent"]];
+    assert_eq!(told, wanted, "{}", explained.said());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_is_judged_by_the_instant_at_which_it_was_taken_in_whenever_one_asks() {
+    let mut shop = Running::at("2026-03-02T01:00:00Z", &["shop/api"]).await;
+    let receivers = shop.robot("ops", "");
+    let config = format!("{}receivers:\n{receivers}", shop.source("poll_every: 10s"));
+    let rules = "rules:\n  - name: news\n    match: {time: {since: 5m}}\n    send_to: [ops]\n";
+    shop.start(&config, rules).await;
+    shop.push("shop/api", "api", 1);
+    shop.pass(Duration::from_secs(30)).await;
+    shop.step(60);
+    shop.pass(Duration::from_secs(3600)).await;
+    let entries = shop.json("/api/v1/entries").await;
+    let id = entries["items"][0]["id"].as_str().unwrap();
+    let explained = shop.json(&format!("/api/v1/entries/{id}/explain")).await;
+    assert_eq!(explained["notifications"][0]["state"], "delivered", "{explained:#}");
+    assert_eq!(explained["rules"][0]["truth"], "true", "{explained:#}");
+    shop.stop().await;
+    // The machine's clock is years on from the test's.
+    let told = ran(shop.folder.path(), &["explain", "--id", id], &[]).await;
+    assert!(told.stdout.contains("news: matched\n"), "{}", told.said());
+    let told = ran(shop.folder.path(), &["explain", "--rule", "news"], &[]).await;
+    assert!(told.stdout.starts_with("news: 1 of the last 1 entry matched"), "{}", told.said());
 }
 
 #[tokio::test]

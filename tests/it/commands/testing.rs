@@ -220,7 +220,13 @@ async fn recorded_entries_come_at_their_own_time() {
             "{{\"repo\":\"shop/api\",\"tag\":\"v1.2.3\",\"time\":\"{time}\",\"returnCode\":{code}}}\n"
         )
     };
-    let log = [row("2026-03-02T09:05:00+08:00", 0), row("2026-03-02T09:00:00+08:00", 404)].concat();
+    let log = [
+        row("2026-03-02T09:06:00+08:00", 0),
+        row("2026-03-02T09:06:00+08:00", 500),
+        row("2026-03-02T09:05:00+08:00", 0),
+        row("2026-03-02T09:00:00+08:00", 404),
+    ]
+    .concat();
     write(folder.path(), "rules/day.jsonl", &log);
     write(
         folder.path(),
@@ -231,6 +237,8 @@ async fn recorded_entries_come_at_their_own_time() {
     expect:
       - {at: 0s, rule: prod-deploy-failed, reason: failing}
       - {at: 5m, rule: prod-deploy-failed, reason: recovered}
+      - {at: 6m, rule: prod-deploy-failed, reason: failing}
+      - {at: 6m, rule: prod-deploy-failed, reason: recovered}
 ",
     );
     let ended = run(folder.path(), &["rules"]).await;

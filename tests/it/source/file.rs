@@ -220,6 +220,20 @@ async fn a_file_is_a_log_newest_first_page_by_page() {
 }
 
 #[tokio::test]
+async fn rows_of_one_second_are_in_the_order_of_the_file_whichever_way_that_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.jsonl");
+    let mut lines =
+        [("a", 1), ("b", 5), ("c", 5), ("d", 9)].map(|(tag, at)| line("shop/api", tag, at));
+    for _ in 0..2 {
+        fs::write(&path, lines.join("\n")).unwrap();
+        let rows = page(&source(&path), "*", 0, 9).await.rows;
+        assert_eq!(tags(&rows), ["d", "c", "b", "a"], "{lines:?}");
+        lines.reverse();
+    }
+}
+
+#[tokio::test]
 async fn a_file_is_read_again_when_it_changes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log.jsonl");

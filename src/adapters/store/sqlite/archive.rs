@@ -10,10 +10,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use crate::{
-    domain::{
-        entry::{Entry, EntryId},
-        notification::NotificationId,
-    },
+    domain::{entry::EntryId, notification::NotificationId},
     ports::{AttemptView, EntryView, NotificationView, StoreError, StoreErrorKind},
 };
 
@@ -129,7 +126,7 @@ impl Archive {
     ///
     /// # Errors
     /// It can't be read.
-    pub fn entries(&self, places: &[i64]) -> Result<Vec<Entry>, StoreError> {
+    pub fn entries(&self, places: &[i64]) -> Result<Vec<EntryView>, StoreError> {
         query::entries_at(&self.conn, places).map_err(|failure| failure.told(&self.path))
     }
 }

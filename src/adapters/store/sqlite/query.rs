@@ -122,13 +122,13 @@ pub(super) fn entries_by_id(conn: &Connection, ids: &[EntryId]) -> Outcome<Vec<E
     Ok(entries)
 }
 
-pub(super) fn entries_at(conn: &Connection, places: &[i64]) -> Outcome<Vec<Entry>> {
+pub(super) fn entries_at(conn: &Connection, places: &[i64]) -> Outcome<Vec<EntryView>> {
     let mut find = conn.prepare_cached(concat!(entry_columns!(), "WHERE e.seq = ?1"))?;
     let mut entries = Vec::with_capacity(places.len());
     for place in places {
         let mut rows = find.query([place])?;
         if let Some(row) = rows.next()? {
-            entries.push(entry_view(row)?.entry);
+            entries.push(entry_view(row)?);
         }
     }
     Ok(entries)
