@@ -128,7 +128,10 @@ pub(super) async fn explained(
     attempts: &[AttemptView],
 ) -> Result<Value, Problem> {
     let because = shared.control.held_because(entry, message).await?;
-    Ok(view::explained(message, attempts, because.as_deref()))
+    let waits_for = shared.control.waits_for(message);
+    let not_before = shared.control.not_before(&message.receiver);
+    let lane = (waits_for.as_deref(), not_before);
+    Ok(view::explained(message, attempts, because.as_deref(), lane))
 }
 
 /// The query of `GET rejected`.

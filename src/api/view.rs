@@ -34,9 +34,7 @@ pub(crate) fn notification(view: &NotificationView, not_before: Option<Timestamp
         "entries": view.entries,
         "created_at": view.created_at,
         "attempts": view.attempts,
-        "next_attempt_at": view.next_attempt_at.filter(|at| *at > Timestamp::MIN).max(
-            not_before.filter(|_| view.next_attempt_at.is_some()),
-        ),
+        "next_attempt_at": next_attempt_at(view, not_before),
         "last_outcome": view.last_outcome,
     });
     if let Some(receiver) = &view.fallback_of {
@@ -45,21 +43,31 @@ pub(crate) fn notification(view: &NotificationView, not_before: Option<Timestamp
     json
 }
 
-/// What became of a message: why something held it, or how its attempts went.
+/// When it is tried next, which its receiver's lane may put off.
+fn next_attempt_at(view: &NotificationView, not_before: Option<Timestamp>) -> Option<Timestamp> {
+    let due = view.next_attempt_at?;
+    Some(due).filter(|at| *at > Timestamp::MIN).max(not_before)
+}
+
+/// What became of a message: why something held it, or how its attempts went. `not_before` is what its
+/// receiver's lane waits for.
 pub(crate) fn explained(
     message: &NotificationView,
     attempts: &[AttemptView],
     because: Option<&str>,
+    (waits_for, not_before): (Option<&str>, Option<Timestamp>),
 ) -> Json {
+    let before = attempts.len().checked_sub(2).and_then(|index| attempts.get(index));
     json!({
         "id": message.id, "rule": message.rule, "receiver": message.receiver,
         "reason": message.reason, "state": message.state, "held_by": message.held_by,
         "because": because,
         "folded_into": message.folded_into, "created_at": message.created_at,
-        "attempts": message.attempts,
+        "attempts": message.attempts, "fallback_of": message.fallback_of, "waits_for": waits_for,
         "last_attempt_at": attempts.last().map(|attempt| attempt.started_at),
-        "next_attempt_at": message.next_attempt_at.filter(|at| *at > Timestamp::MIN),
+        "next_attempt_at": next_attempt_at(message, not_before),
         "last_outcome": message.last_outcome,
+        "outcome_before": before.map(|attempt| &attempt.outcome),
     })
 }
 

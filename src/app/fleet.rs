@@ -220,7 +220,7 @@ impl Fleet {
         };
         let board = self.boards.lane(&receiver.name);
         if before.is_none() {
-            board.lane(notifier.kind(), None, None);
+            board.lane(notifier.kind(), None, None, receiver.pace);
         }
         let (folding, falling_back) =
             (digests(receiver, &self.decider), fallback(receiver, &self.decider));

@@ -130,6 +130,10 @@ impl Control for Service {
         self.parts.lanes.not_before(receiver)
     }
 
+    fn waits_for(&self, message: &NotificationView) -> Option<String> {
+        self.parts.lanes.waits_for(message, self.parts.clock.now())
+    }
+
     async fn readiness(&self) -> Readiness {
         let now = self.parts.clock.now();
         let sources = self.sources();

@@ -35,7 +35,9 @@ fn walk(value: &mut Value, zone: &TimeZone) {
             for (key, value) in fields {
                 let told = key.ends_with("_at") || KEYS.contains(&key.as_str());
                 match value {
-                    Value::String(text) if key == "because" => *text = sentence(text, zone),
+                    Value::String(text) if key == "because" || key == "waits_for" => {
+                        *text = sentence(text, zone);
+                    }
                     Value::String(text) if told => {
                         if let Ok(at) = text.parse() {
                             *text = shown(at, zone);

@@ -7,6 +7,8 @@ use std::{collections::VecDeque, fmt, time::Duration};
 
 use jiff::Timestamp;
 
+use super::wording;
+
 /// At most `count` sends in any window of `per`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
@@ -23,7 +25,7 @@ impl Pace {
 
 impl fmt::Display for Pace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {:?}", self.count, self.per)
+        write!(f, "{}/{}", self.count, wording::duration(self.per))
     }
 }
 

@@ -10,8 +10,8 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    domain::outcome::OutcomeRecord,
-    ports::{ClosedLane, LaneStatus},
+    domain::{notification::NotificationState, outcome::OutcomeRecord, pace::Pace},
+    ports::{ClosedLane, LaneStatus, NotificationView},
 };
 
 /// The lanes' boards. Clones share them.
@@ -46,6 +46,29 @@ impl LaneBoards {
         lanes.get(receiver).and_then(|lane| lane.held_until.max(lane.next_probe_at))
     }
 
+    /// What a message that is to be sent waits for, in a sentence; `None` where that is only the time of
+    /// its next attempt.
+    pub fn waits_for(&self, message: &NotificationView, now: Timestamp) -> Option<String> {
+        if message.state != NotificationState::Pending {
+            return None;
+        }
+        let Some(due) = message.next_attempt_at else {
+            return Some("an earlier message about the same thing goes first".to_owned());
+        };
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (receiver, lane) = (&message.receiver, lanes.get(&*message.receiver)?);
+        match (&lane.closed, lane.held_until, lane.pace) {
+            (Some(closed), ..) => Some(format!("the lane of {receiver} is closed: {closed}")),
+            (None, Some(until), _) if until > now => {
+                Some(format!("{receiver} asked to wait until {until}"))
+            }
+            (None, _, Some(pace)) if due <= now => {
+                Some(format!("its turn comes as the pace of {receiver} allows, {pace}"))
+            }
+            _ => None,
+        }
+    }
+
     /// All of them, without what only the store knows.
     pub fn read(&self) -> BTreeMap<Arc<str>, LaneStatus> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -72,12 +95,14 @@ impl LaneBoard {
         kind: &'static str,
         closed: Option<&ClosedLane>,
         held_until: Option<Timestamp>,
+        pace: Option<Pace>,
     ) {
         self.update(|status| {
             status.kind = kind;
             status.closed = closed.map(|closed| closed.detail.clone());
             status.next_probe_at = closed.map(|closed| closed.next_probe_at);
             status.held_until = held_until;
+            status.pace = pace;
         });
     }
 

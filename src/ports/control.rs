@@ -11,6 +11,7 @@ use crate::domain::{
     memory::Subject,
     nearness::RuleHistory,
     notification::{HeldBy, NotificationId, Reason, words},
+    pace::Pace,
     rule::{Mode, Severity},
 };
 
@@ -90,6 +91,10 @@ pub trait Control: Send + Sync + 'static {
     /// Before when nothing goes to a receiver, where that is known: its lane is closed, or was asked
     /// to wait.
     fn not_before(&self, receiver: &str) -> Option<Timestamp>;
+
+    /// What a message that is to be sent still waits for, in a sentence: its receiver's lane or pace, or
+    /// one of its key before it. `None` where it waits for nothing but an attempt's time.
+    fn waits_for(&self, message: &NotificationView) -> Option<String>;
 
     /// What rules say of an entry, and what of it still waits to leave, as JSON for people and
     /// programs.
@@ -359,6 +364,9 @@ pub struct LaneStatus {
     pub next_probe_at: Option<Timestamp>,
     /// Nothing is sent before this instant, as the receiver asked.
     pub held_until: Option<Timestamp>,
+    /// How fast it may be sent to, which the configuration says.
+    #[serde(skip)]
+    pub pace: Option<Pace>,
     /// Notifications that wait.
     pub pending: u64,
     /// When the oldest that waits was decided.

@@ -96,10 +96,20 @@ pub(crate) struct MessageExplained {
     attempts: u32,
     #[schema(required)]
     last_attempt_at: Option<Timestamp>,
+    /// Not before then, where its time or its receiver's lane says so.
     #[schema(required)]
     next_attempt_at: Option<Timestamp>,
+    /// What it waits for: its receiver's lane or pace, or an earlier message about the same thing.
+    #[schema(required)]
+    waits_for: Option<String>,
+    /// The receiver that it was meant for, where a fallback took it over.
+    #[schema(required)]
+    fallback_of: Option<String>,
     #[schema(required)]
     last_outcome: Option<Outcome>,
+    /// What the attempt before the last came to.
+    #[schema(required)]
+    outcome_before: Option<Outcome>,
 }
 
 /// What followed from a match.

@@ -47,7 +47,7 @@ fn explained(found: &EntryView, archive: &Archive, config: &Config) -> Result<Va
         let because = rule
             .zip(message.held_by)
             .map(|(rule, by)| held::because(rule, by, message.reason, message.created_at));
-        messages.push(api::explained(&message, &attempts, because.as_deref()));
+        messages.push(api::explained(&message, &attempts, because.as_deref(), (None, None)));
     }
     Ok(json!({
         "id": found.entry.id, "entry": found.entry.fields_json(),

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{items, word};
@@ -14,10 +15,12 @@ pub(super) fn of(explanation: &Value) -> String {
     for message in items(&explanation["messages"]) {
         let [rule, reason] = ["rule", "reason"].map(|name| word(&message[name]));
         let becomes = of_message(message, &explanation["at"]);
+        // A digest is of no rule.
+        let what = if rule.is_empty() { format!("{reason}:") } else { format!("{rule}: {reason}") };
         // Writing to a string can't fail.
         let _ = match message["id"].as_str() {
-            Some(id) => writeln!(text, "{rule}: {reason} {becomes} (see `deliveries show {id}`)"),
-            None => writeln!(text, "{rule}: {reason} {becomes}"),
+            Some(id) => writeln!(text, "{what} {becomes} (see `deliveries show {id}`)"),
+            None => writeln!(text, "{what} {becomes}"),
         };
     }
     for message in items(&explanation["waiting"]) {
@@ -42,7 +45,12 @@ pub(super) fn of(explanation: &Value) -> String {
 
 /// What became of a message; `decided_at` is when the entry was.
 pub(super) fn of_message(message: &Value, decided_at: &Value) -> String {
-    let receiver = word(&message["receiver"]);
+    let receiver = match message["fallback_of"].as_str() {
+        Some(meant) => {
+            format!("{}, the fallback of {}", word(&message["receiver"]), word(&meant.into()))
+        }
+        None => word(&message["receiver"]),
+    };
     if let Some(by) = message["held_by"].as_str() {
         return match message["because"].as_str() {
             Some(because) => format!("for {receiver} is held ({by}): {because}"),
@@ -61,13 +69,21 @@ pub(super) fn of_message(message: &Value, decided_at: &Value) -> String {
             format!("for {receiver} is told by the digest {}", word(&message["folded_into"]))
         }
         Some(state) => {
-            let next = match &message["next_attempt_at"] {
+            let waits_for = match &message["waits_for"] {
                 Value::Null => String::new(),
-                next => format!(", next tried at {}", word(next)),
+                waits_for => format!(", since {}", word(waits_for)),
             };
-            format!("for {receiver} is {state}{next}{}", of_attempts(message))
+            let next = match message["next_attempt_at"].as_str() {
+                Some(next) if is_to_come(next) => format!(", next tried at {}", word(&next.into())),
+                _ => String::new(),
+            };
+            format!("for {receiver} is {state}{waits_for}{next}{}", of_attempts(message))
         }
     }
+}
+
+fn is_to_come(instant: &str) -> bool {
+    instant.parse().is_ok_and(|instant: Timestamp| instant > Timestamp::now())
 }
 
 fn of_how_many(message: &Value) -> String {
@@ -86,7 +102,16 @@ fn of_attempts(message: &Value) -> String {
     if let Some(attempts) = message["attempts"].as_u64().filter(|attempts| *attempts > 1) {
         let _ = write!(text, ", attempt {attempts}");
     }
-    let outcome = &message["last_outcome"];
+    text.push_str(&of_outcome(&message["last_outcome"]));
+    if !message["outcome_before"].is_null() {
+        text.push_str("; the attempt before");
+        text.push_str(&of_outcome(&message["outcome_before"]));
+    }
+    text
+}
+
+fn of_outcome(outcome: &Value) -> String {
+    let mut text = String::new();
     if let Some(status) = outcome["status"].as_u64() {
         let _ = write!(text, ", HTTP {status}");
     }

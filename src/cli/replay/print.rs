@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::{
-        amount::span,
         exit::Failure,
         output,
         table::{Table, printable},
@@ -217,7 +216,7 @@ fn alone(about: &About, tally: &Tally, style: &mut dyn Style) -> String {
         tally.held()
     );
     let receivers = tally.receivers.iter().map(|(name, it)| {
-        let pace = it.load.pace().map_or("-".to_owned(), pace);
+        let pace = it.load.pace().map_or("-".to_owned(), |pace| pace.to_string());
         let peak = it.peak().to_string();
         vec![name.to_string(), it.load.messages().to_string(), reasons(it), peak, pace, it.delay()]
     });
@@ -241,10 +240,6 @@ fn reasons(tally: &ReceiverTally) -> String {
     none_or(all.collect::<Vec<_>>().join(", "))
 }
 
-fn pace(pace: crate::domain::pace::Pace) -> String {
-    format!("{}/{}", pace.count, span(pace.per))
-}
-
 fn compared(
     about: &About,
     (old, new): (&Tally, &Tally),
@@ -266,7 +261,7 @@ fn compared(
         let mut row = vec![name.to_string(), both(&|it| it.load.messages().to_string())];
         row.extend(Change::ALL.iter().map(|&it| differences.of(name, it).to_string()));
         row.push(both(&|it| it.peak().to_string()));
-        row.push(both(&|it| it.load.pace().map_or("-".to_owned(), pace)));
+        row.push(both(&|it| it.load.pace().map_or("-".to_owned(), |pace| pace.to_string())));
         row.push(both(&ReceiverTally::delay));
         row
     });

@@ -493,6 +493,7 @@ impl Lane {
     }
 
     fn show(&self) {
-        self.board.lane(self.notifier.kind(), self.gate.closed(), self.gate.hold_until());
+        let (closed, hold_until) = (self.gate.closed(), self.gate.hold_until());
+        self.board.lane(self.notifier.kind(), closed, hold_until, self.settings.pace);
     }
 }

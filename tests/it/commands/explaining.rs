@@ -10,7 +10,7 @@ use triggerbell::domain::{
 
 use crate::support::{
     process::{Service, ran, until},
-    receiver::Receiver,
+    receiver::{Receiver, Reply},
     running::Running,
 };
 
@@ -136,6 +136,57 @@ async fn an_entry_is_judged_by_the_instant_at_which_it_was_taken_in_whenever_one
     assert!(told.stdout.contains("news: matched\n"), "{}", told.said());
     let told = ran(shop.folder.path(), &["explain", "--rule", "news"], &[]).await;
     assert!(told.stdout.starts_with("news: 1 of the last 1 entry matched"), "{}", told.said());
+}
+
+/// Receivers that refuse, that ask to wait, and that may be told but once an hour.
+#[tokio::test]
+async fn what_a_message_waits_for_and_who_took_it_over_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::answering(|_, seen| match seen.path.as_str() {
+        "/closed" => Reply::status(401),
+        "/tired" => Reply::status(429).header("retry-after", "600"),
+        _ => Reply::status(200),
+    })
+    .await;
+    let rows: String = ["closed", "tired", "slow", "slow"]
+        .iter()
+        .zip(1..)
+        .map(|(service, second)| {
+            row(&format!("2026-03-02 09:00:0{second}"), "v1", 1).replace("api", service) + "\n"
+        })
+        .collect();
+    fs::write(folder.path().join("log.json"), rows).unwrap();
+    let mut config = "sources:\n  shop:\n    file: {path: log.json}\nreceivers:\n".to_owned();
+    let mut rules = "rules:\n".to_owned();
+    for (name, beside) in [
+        ("ops", ""),
+        ("closed", "    fallback: ops\n"),
+        ("tired", ""),
+        ("slow", "    pace: 1/1h\n"),
+    ] {
+        let url = format!("{}/{name}", receiver.url);
+        config += &format!("  {name}:\n    webhook:\n      url: {url}\n{beside}");
+        rules += &format!("  - {{name: to-{name}, match: {{service: {name}}}, send_to: {name}}}\n");
+    }
+    let service = Service::start(folder.path(), &config, &rules).await;
+    for (name, number, told) in [
+        ("closed", 0, "matched is delivered to ops, the fallback of closed, tried at 20"),
+        ("closed", 0, "; the attempt before, HTTP 401: "),
+        ("tired", 0, "matched for tired is pending, since tired asked to wait until 20"),
+        ("tired", 0, "+08:00, next tried at 20"),
+        ("slow", 0, "matched is delivered to slow, "),
+        ("slow", 1, "is pending, since its turn comes as the pace of slow allows, 1/1h (see"),
+    ] {
+        until(told, async || {
+            let entries = service.json("/api/v1/entries").await;
+            let items = entries["items"].as_array().unwrap().iter().rev();
+            let of_it = items.filter(|it| it["entry"]["service"] == name).nth(number);
+            let Some(id) = of_it.and_then(|it| it["id"].as_str()) else { return false };
+            let args = ["explain", "--id", id, "--url", &service.url];
+            ran(folder.path(), &args, &[]).await.stdout.contains(told)
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
