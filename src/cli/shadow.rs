@@ -2,7 +2,7 @@
 //!
 //! It is read from a running service, which decides and records it; nothing here decides anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
@@ -14,7 +14,7 @@ use super::{
     deliveries::encode,
     exit::{Exit, Failure},
     explain::headline,
-    local, output,
+    load, local, output,
     status::word,
     table::Table,
 };
@@ -53,6 +53,12 @@ pub async fn run(command: &ShadowCommand, service: &Service) -> Result<Exit, Fai
     let ShadowCommand::Report(args) = command;
     let mut report = Report::begin(args, service).await?;
     let complete = report.read(args, service).await?;
+    if let Some(rule) = args.rule.as_ref().filter(|_| report.rules.is_empty())
+        && !report.live.contains(rule)
+    {
+        let known = report.live.iter().map(String::as_str);
+        return Err(Failure::new(Exit::No, load::no_such("rule", rule, known)));
+    }
     report.show_entries(service).await?;
     match args.format {
         Printed::Json => output::line(format_args!("{:#}", report.json(complete)))?,
@@ -67,6 +73,10 @@ pub async fn run(command: &ShadowCommand, service: &Service) -> Result<Exit, Fai
 #[derive(Default)]
 struct Report {
     rules: BTreeMap<String, Shadowed>,
+    /// The rules in force.
+    live: BTreeSet<String>,
+    /// The only rule that is asked about.
+    only: Option<String>,
     looked_at: usize,
 }
 
@@ -87,9 +97,10 @@ impl Report {
     /// The rules that are in shadow now, which may have matched nothing.
     async fn begin(args: &ReportArgs, service: &Service) -> Result<Self, Failure> {
         let rules = service.read("/api/v1/rules").await?;
-        let mut report = Self::default();
+        let mut report = Self { only: args.rule.clone(), ..Self::default() };
         for rule in rules["items"].as_array().into_iter().flatten() {
             let name = word(&rule["name"]);
+            report.live.insert(name.clone());
             if rule["mode"] == "shadow" && args.rule.as_ref().is_none_or(|one| *one == name) {
                 report.rules.entry(name).or_default().now = true;
             }
@@ -156,7 +167,10 @@ impl Report {
 
     fn text(&self, complete: bool) -> String {
         if self.rules.is_empty() {
-            return "no rule is in shadow, and none has held anything\n".to_owned();
+            return match &self.only {
+                Some(rule) => format!("{rule} is not in shadow, and nothing was held by that\n"),
+                None => "no rule is in shadow, and none has held anything\n".to_owned(),
+            };
         }
         let mut table = Table::new(&["RULE", "MESSAGES", "REASONS", "RECEIVERS", "LAST"]);
         for (name, rule) in &self.rules {

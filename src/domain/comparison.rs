@@ -2,8 +2,8 @@
 //! not, what it would no longer tell, and what it would tell otherwise.
 //!
 //! Both are rehearsals, so each decides as the service would. A message is the same in both where it
-//! has the same id: the same news, of the same rule, for the same receiver. What has no counterpart
-//! waits for a while, for the other set may tell it later; nothing but that is kept. Deliberately
+//! has the same id, or is the same news, of the same rule, for the same receiver: ids count incidents, of
+//! which one set may have seen more. What has no counterpart waits for a while, for the other set may tell it later; nothing but that is kept. Deliberately
 //! absent: the text of a message ([`Wording`]), and what is held in both, which nobody sees.
 
 use std::{
@@ -180,18 +180,29 @@ impl<'r> Comparison<'r> {
         if old.at != new.at {
             return Some(self.between(Change::Moved, old, new));
         }
-        if wording.is_same(old, new) {
+        let said = counted_as(&old.intent, new);
+        if wording.is_same(old, &said) {
             return None;
         }
-        self.reworded(old, new, wording)
+        let texts = self.texts(old, &said, wording)?;
+        Some(Difference { texts: Some(texts), ..self.between(Change::Reworded, old, new) })
+    }
+
+    /// Both texts, where they are not one.
+    fn texts(
+        &self,
+        old: &Decided,
+        new: &Decided,
+        wording: &dyn Wording,
+    ) -> Option<(String, String)> {
+        let was = wording.text(Side::Old, old, &self.old.entries(&old.intent));
+        let is = wording.text(Side::New, new, &self.new.entries(&new.intent));
+        (was != is).then_some((was, is))
     }
 
     fn reworded(&self, old: &Decided, new: &Decided, wording: &dyn Wording) -> Option<Difference> {
-        let was = wording.text(Side::Old, old, &self.old.entries(&old.intent));
-        let is = wording.text(Side::New, new, &self.new.entries(&new.intent));
-        let texts = (was != is).then_some((was, is))?;
-        let difference = self.between(Change::Reworded, old, new);
-        Some(Difference { texts: Some(texts), ..difference })
+        let texts = self.texts(old, new, wording)?;
+        Some(Difference { texts: Some(texts), ..self.between(Change::Reworded, old, new) })
     }
 
     fn between(&self, change: Change, old: &Decided, new: &Decided) -> Difference {
@@ -204,7 +215,8 @@ impl<'r> Comparison<'r> {
         }
     }
 
-    /// Finds the same news of one rule for another receiver, and for one receiver of another rule.
+    /// Finds the same news of one rule for one receiver, which another number of incidents gave another
+    /// id; of one rule for another receiver; and for one receiver of another rule.
     fn pair<'d>(
         &self,
         old: Vec<&'d Decided>,
@@ -215,6 +227,10 @@ impl<'r> Comparison<'r> {
         if old.is_empty() || new.is_empty() {
             return (old, new);
         }
+        let by_both = |it: &Intent| (News::of(it), it.rule.clone(), it.receiver.clone());
+        let (old, new) = matched(old, new, by_both, |old, new| {
+            differences.extend(self.in_both(old, new, wording));
+        });
         let by_rule = |it: &Intent| (News::of(it), it.rule.clone());
         let (old, new) = matched(old, new, by_rule, |old, new| {
             differences.push(self.between(Change::Rerouted, old, new));
@@ -316,6 +332,18 @@ fn matched<'d, K: std::hash::Hash + Eq>(
     }
     let right = new.into_iter().zip(taken).filter(|(_, taken)| !taken).map(|(one, _)| one);
     (left, right.collect())
+}
+
+/// A message under the ids that the other side gives it and what it follows, where both follow something:
+/// that they differ is no news to anybody.
+fn counted_as(old: &Intent, new: &Decided) -> Decided {
+    let mut same = new.clone();
+    same.intent.id = old.id;
+    same.intent.follows = same.intent.follows.and(old.follows.or(same.intent.follows));
+    if let (Some(was), Some(is)) = (&old.incident, &mut same.intent.incident) {
+        is.first_id = is.first_id.and(was.first_id.or(is.first_id));
+    }
+    same
 }
 
 fn message(rehearsal: &Rehearsal<'_>, decided: &Decided) -> Message {

@@ -173,6 +173,41 @@ fn flags(help: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// The names of all keys that a schema knows.
+fn keys(schema: &serde_json::Value, found: &mut BTreeSet<String>) {
+    match schema {
+        serde_json::Value::Object(map) => {
+            if let Some(properties) = map.get("properties").and_then(|it| it.as_object()) {
+                found.extend(properties.keys().cloned());
+            }
+            map.values().for_each(|inner| keys(inner, found));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|inner| keys(inner, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_of_the_schemas_has_its_place_in_a_page() {
+    let settings = ["configuration", "receivers", "sources", "quiet", "webhook"];
+    for (schema, pages) in [
+        ("config", &settings[..]),
+        ("rules", &["rules", "quiet"]),
+        ("tests", &["testing", "rules"]),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_triggerbell"));
+        let output = command.args(["schema", schema]).output().unwrap();
+        let mut known = BTreeSet::new();
+        keys(&serde_json::from_slice(&output.stdout).unwrap(), &mut known);
+        assert!(known.len() > 50, "{known:?}");
+        let text: String = pages.iter().map(|page| read(&format!("docs/{page}.md"))).collect();
+        let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words: BTreeSet<&str> = text.split(|c| !is_of_a_name(c)).collect();
+        let missing: Vec<_> = known.iter().filter(|key| !words.contains(key.as_str())).collect();
+        assert!(missing.is_empty(), "no page of {pages:?} names {missing:?} of {schema}");
+    }
+}
+
 #[test]
 fn the_commands_page_names_every_command_and_flag() {
     let page = read("docs/commands.md");

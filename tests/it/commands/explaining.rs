@@ -273,6 +273,15 @@ async fn a_rule_is_explained_by_what_it_matched_and_what_it_missed_by_the_least(
         "{}",
         report.stdout
     );
+    let of = async |rule: &str| {
+        let args = ["shadow", "report", "--rule", rule, "--url", &running.url];
+        ran(folder.path(), &args, &[]).await
+    };
+    let live = of("prod-failed").await;
+    assert_eq!(live.stdout, "prod-failed is not in shadow, and nothing was held by that\n");
+    let unknown = of("tried/outt").await;
+    assert_eq!(unknown.code, Some(1), "{}", unknown.said());
+    assert!(unknown.stderr.contains("did you mean tried/out?"), "{}", unknown.stderr);
     let args = ["shadow", "report", "--format", "json", "--url", &running.url];
     let json: Value = serde_json::from_str(&ran(folder.path(), &args, &[]).await.stdout).unwrap();
     let [rule] = &json["items"].as_array().unwrap()[..] else { panic!("one rule: {json:#}") };
