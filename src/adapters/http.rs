@@ -201,6 +201,10 @@ fn remedy(problem: &CertificateError) -> Option<&'static str> {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "the certificate is for another name: use the name that it is for"
         }
+        CertificateError::BadSignature => {
+            "another authority of the same name has signed the certificate: name that one's file \
+             as `ca_file`"
+        }
         CertificateError::UnknownIssuer => {
             "nobody known has signed the certificate: name its authority's file as `ca_file`"
         }

@@ -4,7 +4,7 @@
 //! sends, and a table that reads its answers. A type has one way, or two: Slack's webhooks and apps,
 //! WeCom's robots and apps. Everything that the types share is here beside
 //! them: the attempt itself (`attempt`), HTTP with bounds (`http`), which addresses may be dialled
-//! (`guard`), what may be repeated of an answer (`scrub`), signatures (`signature`). A new type is
+//! (`guard`), JSON with its edges (`json`), what may be repeated of an answer (`scrub`), signatures (`signature`). A new type is
 //! a file and a line in [`KINDS`].
 //!
 //! Deliberately absent: what follows an attempt. Retries, pace, order and closed lanes are the
@@ -16,6 +16,7 @@ mod attempt;
 mod cloudevents;
 mod guard;
 mod http;
+mod json;
 mod predicate;
 mod scrub;
 pub mod signature;

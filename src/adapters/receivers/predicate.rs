@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{
     http::{Answer, seconds},
+    json,
     status::StatusSet,
 };
 
@@ -126,9 +127,7 @@ impl Parsed {
     /// The body of an answer; nothing where it is not JSON, or goes on beyond what was read.
     pub(super) fn of(answer: &Answer<'_>) -> Self {
         let whole = Some(&answer.body).filter(|_| !answer.cut);
-        // A mark of the byte order says nothing, and some put it before their JSON.
-        let text = whole.map(|body| body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
-        Self(text.and_then(|text| serde_json::from_slice(text).ok()))
+        Self(whole.and_then(|body| json::read(body)))
     }
 
     /// The value at a pointer.

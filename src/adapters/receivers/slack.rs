@@ -15,6 +15,7 @@ use super::{
     Kind, SettingError,
     attempt::Protocol,
     http::{Answer, Target, seconds},
+    json,
     scrub::shorten,
     status::{Refusal, StatusPolicy, throttled},
 };
@@ -203,7 +204,7 @@ fn refusal(answer: &Answer<'_>, text: &str, now: Timestamp) -> Outcome {
 
 /// `retry_after` of a JSON body, in seconds.
 fn body_retry_after(body: &[u8]) -> Option<Duration> {
-    let body: Value = serde_json::from_slice(body).ok()?;
+    let body: Value = json::read(body)?;
     match body.get("retry_after")? {
         Value::Number(number) => seconds(&number.to_string()),
         Value::String(text) => seconds(text.trim()),

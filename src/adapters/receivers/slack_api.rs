@@ -21,7 +21,7 @@ use super::{
     Kind, SettingError,
     attempt::{Protocol, failed},
     http::{Answer, Outgoing, Target, Wire},
-    slack,
+    json, slack,
     status::{Refusal, StatusPolicy, throttled},
 };
 use crate::{
@@ -364,10 +364,9 @@ struct Said {
 }
 
 impl Said {
-    /// The answer in a body, where it is one. A struct could also be read from an array.
+    /// The answer in a body, where it is one.
     fn read(answer: &Answer<'_>) -> Option<Self> {
-        let is_object = answer.body.trim_ascii_start().starts_with(b"{");
-        is_object.then(|| serde_json::from_slice(&answer.body).ok())?
+        json::read_object(&answer.body)
     }
 
     /// Where the message stands, for whoever follows it.

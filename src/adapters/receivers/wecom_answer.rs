@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{
     http::Answer,
+    json,
     status::{Refusal, StatusPolicy, throttled},
     wecom::KIND,
 };
@@ -64,10 +65,9 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// The answer in a body, where it is one. A struct could also be read from an array.
+    /// The answer in a body, where it is one.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
-        let is_object = body.trim_ascii_start().starts_with(b"{");
-        is_object.then(|| serde_json::from_slice(body).ok())?
+        json::read_object(body)
     }
 
     /// Whom the message did not reach, in words; empty where it reached everybody.

@@ -21,6 +21,7 @@ use super::{
     Kind, SettingError,
     attempt::{Protocol, failed},
     http::{Answer, Outgoing, Target, Wire},
+    json,
     status::Refusal,
     wecom::{self, BASE},
     wecom_answer::{Said, Sender, classify, is_stale},
@@ -309,8 +310,8 @@ fn granted(answer: &Answer<'_>, now: Timestamp) -> Result<Granted, Box<Outcome>>
     if !answer.is_success() || code.is_some_and(|code| code != 0) {
         return Err(without_token(classify(answer, Sender::App, 0, now)));
     }
-    match serde_json::from_slice::<Given>(&answer.body) {
-        Ok(given) if !given.access_token.is_empty() => {
+    match json::read::<Given>(&answer.body) {
+        Some(given) if !given.access_token.is_empty() => {
             let lives = given.expires_in.as_u64().map(Duration::from_secs);
             Ok(Granted { token: given.access_token, lives })
         }

@@ -12,6 +12,9 @@ use serde::{
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
+/// The first whole number that is too large for `i64`.
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+
 /// A value of JSON, its inside skipped where it is not a scalar.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Scalar<'a> {
@@ -20,6 +23,8 @@ pub(super) enum Scalar<'a> {
     Int(i64),
     /// A whole number beyond `i64`.
     Large(u64),
+    /// A whole number beyond that, too.
+    Beyond,
     /// Any other number.
     Fraction,
     Text(Cow<'a, str>),
@@ -36,6 +41,7 @@ impl<'a> Scalar<'a> {
             Self::Bool => "a boolean",
             Self::Int(_) => "a number",
             Self::Large(_) => "a number too large",
+            Self::Beyond => "a number beyond 64 bits",
             Self::Fraction => "a fraction",
             Self::Text(_) => "text",
             Self::EmptyList => "an empty list",
@@ -97,8 +103,10 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         Ok(i64::try_from(number).map_or(Scalar::Large(number), Scalar::Int))
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Scalar::Fraction)
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+        // A double of this size has no fraction.
+        let is_whole = number.abs() >= TWO_TO_63;
+        Ok(if is_whole { Scalar::Beyond } else { Scalar::Fraction })
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {

@@ -33,10 +33,7 @@ struct Inner {
     held: Option<SourceState>,
     error: Option<String>,
     skew_s: Option<i64>,
-    requests: u64,
-    entries: u64,
-    rejected: u64,
-    gaps: u64,
+    counts: Counts,
     /// When any of its repositories was last read.
     last_read: Option<Timestamp>,
     /// When any page of it was last got.
@@ -73,6 +70,17 @@ pub(super) struct Adds {
     pub(super) gaps: u64,
 }
 
+/// What was counted since the start, of whoever has had a source's name: one that is exchanged may
+/// still count while the next shows already.
+#[derive(Debug, Clone, Default)]
+struct Counts(Arc<Mutex<Adds>>);
+
+impl Counts {
+    fn change<R>(&self, change: impl FnOnce(&mut Adds) -> R) -> R {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl Inner {
     /// The interval at which the slowest repository is asked: as it is worked out, and as it was
     /// measured, whichever is longer.
@@ -98,9 +106,18 @@ impl SourceBoards {
         use_it(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts a source's board up, in place of one that it had before.
+    /// Puts a source's board up, in place of one that it had before, whose counts go on.
     pub fn put(&self, source: &Arc<str>, board: SourceBoard) {
-        self.with(|boards| boards.insert(source.clone(), board));
+        self.with(|boards| {
+            if let Some(before) = boards.get(source) {
+                let (counts, push) = before.with(|inner| (inner.counts.clone(), inner.push));
+                board.with(|inner| {
+                    inner.counts = counts;
+                    inner.push = inner.push.map(|fresh| push.unwrap_or(fresh));
+                });
+            }
+            boards.insert(source.clone(), board);
+        });
     }
 
     /// Takes down the board of a source that is gone.
@@ -125,10 +142,7 @@ impl SourceBoard {
             held: None,
             error: None,
             skew_s: None,
-            requests: 0,
-            entries: 0,
-            rejected: 0,
-            gaps: 0,
+            counts: Counts::default(),
             last_read: None,
             last_page: None,
             repos: Vec::new(),
@@ -142,10 +156,12 @@ impl SourceBoard {
 
     pub(super) fn add(&self, adds: Adds) {
         self.with(|inner| {
-            inner.requests += adds.requests;
-            inner.entries += adds.entries;
-            inner.rejected += adds.rejected;
-            inner.gaps += adds.gaps;
+            inner.counts.change(|sums| {
+                sums.requests += adds.requests;
+                sums.entries += adds.entries;
+                sums.rejected += adds.rejected;
+                sums.gaps += adds.gaps;
+            });
         });
     }
 
@@ -282,6 +298,7 @@ impl SourceBoard {
                 let Failing { since, error, .. } = repo.failing.as_ref()?;
                 Some(RepoStatus { repo: repo.name.clone(), error: error.clone(), since: *since })
             });
+            let sums = inner.counts.change(|sums| *sums);
             SourceStatus {
                 kind: inner.kind,
                 state,
@@ -293,10 +310,10 @@ impl SourceBoard {
                 read_at,
                 last_error: inner.error.clone(),
                 skew_s: inner.skew_s,
-                requests: inner.requests,
-                entries: inner.entries,
-                rejected: inner.rejected,
-                gaps: inner.gaps,
+                requests: sums.requests,
+                entries: sums.entries,
+                rejected: sums.rejected,
+                gaps: sums.gaps,
                 failing: failing.take(FAILING_LISTED).collect(),
             }
         })

@@ -372,3 +372,24 @@ fn assert_known(outcome: &Outcome, expect: &Value, id: &str) {
         }
     }
 }
+
+#[tokio::test]
+async fn what_stands_at_the_edges_of_an_answer_keeps_no_success_from_being_read() {
+    for (name, body) in [
+        ("wecom", r#"{"errcode":0,"errmsg":"ok","x":1e999}"#),
+        ("wecom_app", r#"{"errcode":0,"errmsg":"ok","invaliduser":1e999}"#),
+        ("slack_api", r#"{"ok":true,"channel":"C0123456789","ts":"1.2","n":-1e999}"#),
+        ("slack_api", r#"{"ok":true,"channel":1e999,"ts":"1.2"}"#),
+    ] {
+        for mark in ["", "\u{feff}"] {
+            let fake = Fake::new(Reply::Silence).await;
+            let fixture = fixture(name);
+            fake.reply_with(answer(200, &[], fixture.accepts));
+            let notifier = fixture.open(&fake.base());
+            assert_outcome(&send(&notifier).await, Class::Delivered, &[], name);
+            fake.reply_with(answer(200, &[], &format!("{mark}{body}")));
+            let outcome = send(&notifier).await;
+            assert_eq!(outcome.class, Class::Delivered, "{name} {body}: {outcome:?}");
+        }
+    }
+}

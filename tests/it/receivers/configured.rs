@@ -370,6 +370,37 @@ async fn a_mark_of_the_byte_order_before_json_keeps_nothing_from_being_read() {
 }
 
 #[tokio::test]
+async fn a_number_beyond_a_double_hurts_nothing_but_itself() {
+    let keys = "success_when: {/errcode: 0}\nretry_when: {/load: {min: 9}}\nretry_after: \
+                /wait\ncapture: {id: /id, big: /big}";
+    let hook = Hook::new(keys, &[]).await;
+    let taken = hook
+        .says(
+            200,
+            r#"{"big":1e999,"errcode":0,"list":[-1E+400,{"s":"1e999 \\\"1e999"}],"id":"m1"}"#,
+        )
+        .await;
+    assert_outcome(&taken, Class::Delivered, &[], "taken");
+    assert_eq!(taken.captured, Some(json!({"id": "m1", "big": "1e999"})));
+    let marked = format!("\u{feff}{{\"errcode\":0,\"big\":{}}}", "9".repeat(400));
+    assert_outcome(&hook.says(200, &marked).await, Class::Delivered, &[], "behind a mark");
+    // Asked for, it is no number that anything can be compared with.
+    let itself = hook.says(200, r#"{"errcode":1e999,"load":1e999}"#).await;
+    assert_outcome(&itself, MESSAGE, &[], "itself");
+    assert!(itself.detail.contains("`/errcode` is 1e999, not 0"), "{}", itself.detail);
+    let later = hook.says(200, r#"{"errcode":1,"load":9,"wait":1e999}"#).await;
+    assert_outcome(&later, retry(), &[], "a wait without end is none");
+    // What is not JSON does not become it.
+    for body in
+        ["{1e999:0,\"errcode\":0}", "{\"errcode\":0,\"a\":01e999}", "{\"errcode\":0,\"a\":1e999"]
+    {
+        let outcome = hook.says(200, body).await;
+        assert_outcome(&outcome, retry(), &[Flag::Ambiguous], body);
+        assert!(outcome.detail.contains("is not JSON"), "{}", outcome.detail);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_longer_than_is_read_is_not_believed() {
     let hook = Hook::new("success_when: {/ok: true}", &[]).await;
     let long = format!(r#"{{"ok":true,"x":"{}"}}"#, "x".repeat(70_000));

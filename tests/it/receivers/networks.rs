@@ -2,20 +2,13 @@
 //! addresses change.
 
 use std::{
-    io::Write,
     net::{IpAddr, SocketAddr},
     sync::Mutex,
 };
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
-    date_time_ymd,
-};
+use rcgen::date_time_ymd;
 use tokio::net::TcpListener;
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{ServerConfig, crypto::ring},
-};
+use tokio_rustls::TlsAcceptor;
 use triggerbell::adapters::{
     http::{ClientSettings, client},
     receivers::{Lookup, Wires},
@@ -25,66 +18,12 @@ use super::{
     fake::{Fake, Reply, answer, answer_bytes},
     *,
 };
+use crate::support::tls::{Authority, self_made, self_signed};
 
-/// An authority, with its certificate in a file.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    file: tempfile::NamedTempFile,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, "authority of a test");
-        let key = KeyPair::generate().unwrap();
-        let issuer = CertifiedIssuer::self_signed(params, key).unwrap();
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(issuer.pem().as_bytes()).unwrap();
-        Self { issuer, file }
-    }
-
-    /// A server's certificate for a name, changed before it is signed.
-    fn certify(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> TlsAcceptor {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        change(&mut params);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        acceptor(certificate.der().clone(), &key, &[])
-    }
-
-    fn trusted(&self) -> HttpSettings {
-        let mut settings = patient();
-        settings.client.ca_file = Some(self.file.path().to_owned());
-        settings
-    }
-}
-
-fn acceptor(
-    certificate: tokio_rustls::rustls::pki_types::CertificateDer<'static>,
-    key: &KeyPair,
-    protocols: &[&[u8]],
-) -> TlsAcceptor {
-    let key = key.serialize_der().try_into().unwrap();
-    let mut config = ServerConfig::builder_with_provider(ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
-    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-    TlsAcceptor::from(Arc::new(config))
-}
-
-/// A certificate that signed itself, in a file, and an acceptor that shows it.
-fn self_signed(name: &str, protocols: &[&[u8]]) -> (tempfile::NamedTempFile, TlsAcceptor) {
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(certificate.pem().as_bytes()).unwrap();
-    (file, acceptor(certificate.der().clone(), &key, protocols))
+fn trusting(authority: &Authority) -> HttpSettings {
+    let mut settings = patient();
+    settings.client.ca_file = Some(authority.file.path().to_owned());
+    settings
 }
 
 fn webhook(base: &str) -> WebhookSettings {
@@ -95,7 +34,7 @@ fn webhook(base: &str) -> WebhookSettings {
 #[tokio::test]
 async fn each_fault_of_a_certificate_is_told_with_its_remedy_and_nothing_is_sent() {
     let authority = Authority::new();
-    let trusting = authority.trusted();
+    let trusting = trusting(&authority);
     let stranger = patient();
     let host = "127.0.0.1";
     let sound = authority.certify(host, |_| {});
@@ -126,21 +65,6 @@ async fn each_fault_of_a_certificate_is_told_with_its_remedy_and_nothing_is_sent
         }
         assert_eq!(fake.seen().len(), usize::from(says.is_none()), "{what}");
     }
-}
-
-/// As `openssl req -x509` makes it: a server's certificate that says that it is an authority's.
-fn self_made(
-    name: &str,
-    change: impl FnOnce(&mut CertificateParams),
-) -> (tempfile::NamedTempFile, TlsAcceptor) {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    change(&mut params);
-    let certificate = params.self_signed(&key).unwrap();
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(certificate.pem().as_bytes()).unwrap();
-    (file, acceptor(certificate.der().clone(), &key, &[]))
 }
 
 #[tokio::test]
@@ -185,7 +109,7 @@ async fn a_source_s_certificate_is_judged_in_the_same_way() {
     };
     let refused = told(patient().client).await.unwrap_err();
     assert!(refused.contains("UnknownIssuer") && refused.contains("`ca_file`"), "{refused}");
-    assert!(told(authority.trusted().client).await.is_ok());
+    assert!(told(trusting(&authority).client).await.is_ok());
 }
 
 #[tokio::test]

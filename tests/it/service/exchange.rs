@@ -178,6 +178,11 @@ async fn sources_change_under_load_and_every_row_is_told_once() {
     let counts = tally(&stand.rows(), &receiver.seen());
     assert!(counts.rows > 3150, "{counts:?}");
     assert_eq!((counts.repeats, counts.invented, counts.requests), (0, 0, counts.rows));
+    // The status counts since the start, whoever of that name has read.
+    until("all is counted", async || {
+        service.json("/api/v1/status").await["sources"]["shop"]["entries"] == counts.rows
+    })
+    .await;
 
     // Another source comes, the first goes.
     let second = Stand::start(&["pay/gateway"]).await;

@@ -6,6 +6,7 @@ mod exchange;
 mod fallback;
 mod flood;
 mod killed;
+mod networks;
 mod pushed;
 mod receivers;
 mod registry;

@@ -11,7 +11,7 @@ use crate::{
     service::{EVERYTHING, audit},
     support::{
         http,
-        process::{Service, until},
+        process::{Service, ran, until},
         receiver::Receiver,
         stand::Stand,
     },
@@ -104,6 +104,29 @@ async fn an_event_is_told_once_however_often_and_to_whichever_process_it_is_sent
     assert_eq!((&status["state"], &status["push"]["known"]), (&"ok".into(), &10.into()));
     assert_eq!(service.json("/readyz").await["ready"], true, "silence is no blindness");
     assert_eq!(metric(&service, "known").await, 10);
+}
+
+#[tokio::test]
+async fn what_was_counted_of_events_goes_on_when_the_source_is_exchanged() {
+    let (receiver, folder) = (Receiver::start().await, tempfile::tempdir().unwrap());
+    let service = start(&folder, &receiver).await;
+    let secret = with_secret();
+    for second in [1_790_000_000, 1_790_000_000, 1_790_000_001] {
+        push(&service, &[&secret], &pushed("v1", second)).await;
+    }
+    let config = format!("{}{}", SOURCE.replace("X-Bell", "X-Other"), audit(&receiver));
+    Service::configure(folder.path(), &config, EVERYTHING);
+    let done = ran(folder.path(), &["reload", "--url", &service.url], &[]).await;
+    assert_eq!(done.code, Some(0), "{}", done.said());
+    let before = service.json("/api/v1/status").await["sources"]["shop"].clone();
+    assert_eq!((&before["entries"], &before["push"]["known"]), (&2.into(), &1.into()), "{before}");
+    assert!(before["push"]["last_at"].is_string(), "{before}");
+    assert_eq!(push(&service, &[&secret], &pushed("v2", 1_790_000_002)).await.status, 401);
+    let other = secret.replace("X-Bell", "X-Other");
+    push(&service, &[&other], &pushed("v2", 1_790_000_002)).await;
+    let after = service.json("/api/v1/status").await["sources"]["shop"].clone();
+    assert_eq!((&after["entries"], &after["push"]["unauthorized"]), (&3.into(), &1.into()));
+    assert!(service.terminate().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

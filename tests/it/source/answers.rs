@@ -197,6 +197,26 @@ fn a_row_out_of_tolerance_is_set_aside_with_its_field_named_and_the_others_go_on
 }
 
 #[test]
+fn a_whole_number_beyond_64_bits_is_called_that() {
+    for (number, reason) in [
+        ("18446744073709551616", "a number beyond 64 bits"),
+        ("-9223372036854775809", "a number beyond 64 bits"),
+        ("1e300", "a number beyond 64 bits"),
+        ("9223372036854775808", "a number too large"),
+        ("0.5", "a fraction"),
+    ] {
+        let marked = json!({"code": 0, "data": {"totalCount": 2, "logInfo": [
+            {"invokeTime": "2018-07-23 23:13:27", "invokeResult": {"returnCode": "HERE"}}, sample()]}});
+        let text = marked.to_string().replace("\"HERE\"", number);
+        let page = decode_page(&text, &zone()).unwrap();
+        assert_eq!(page.rows, [sample_row()], "{number}");
+        let wanted =
+            format!("invokeResult.returnCode is {reason}, where a whole number was expected");
+        assert_eq!(page.rejected[0].reason, wanted, "{number}");
+    }
+}
+
+#[test]
 fn broken_text_inside_a_row_spoils_that_row_only() {
     for (broken, reason) in [
         (r#""\ud800""#, "returnMsg can't be read: "),

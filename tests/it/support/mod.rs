@@ -9,3 +9,4 @@ pub(crate) mod python;
 pub(crate) mod receiver;
 pub(crate) mod running;
 pub(crate) mod stand;
+pub(crate) mod tls;
