@@ -116,7 +116,9 @@ impl SlackApiSettings {
         headers.insert(CONTENT_TYPE, JSON);
         let mut outgoing = Outgoing { at, headers, body: bytes(message) };
         match wire.exchange(target, &mut outgoing).await {
-            Ok(answer) => (classify(&answer, now), Said::read(&answer).map(|said| said.error)),
+            Ok(answer) => {
+                (classify(&answer, now), Said::read(&answer).map(|said| said.error().to_owned()))
+            }
             Err(failure) => (failed(KIND.name, &failure), None),
         }
     }
@@ -355,8 +357,10 @@ fn api_base(text: &str) -> Result<Url, SettingError> {
 #[derive(Deserialize)]
 struct Said {
     ok: bool,
+    /// A word. Whatever else stands here and below must not make an answer of success unreadable,
+    /// or the message would be sent again.
     #[serde(default)]
-    error: String,
+    error: Value,
     #[serde(default)]
     ts: Value,
     #[serde(default)]
@@ -367,6 +371,11 @@ impl Said {
     /// The answer in a body, where it is one.
     fn read(answer: &Answer<'_>) -> Option<Self> {
         json::read_object(&answer.body)
+    }
+
+    /// The word that it refuses with; empty where it has none.
+    fn error(&self) -> &str {
+        self.error.as_str().unwrap_or_default()
     }
 
     /// Where the message stands, for whoever follows it.
@@ -421,7 +430,7 @@ const REFUSALS: &[(&str, Refusal, &str)] = &[
 /// What an answer means.
 fn classify(answer: &Answer<'_>, now: Timestamp) -> Outcome {
     let said = Said::read(answer);
-    let is_limited = |said: &Said| matches!(&*said.error, "ratelimited" | "rate_limited");
+    let is_limited = |said: &Said| matches!(said.error(), "ratelimited" | "rate_limited");
     if answer.status == 429 || said.as_ref().is_some_and(is_limited) {
         let after = answer.retry_after(now).unwrap_or(Duration::from_secs(1));
         let detail = format!("slack is being sent to too fast: {}", answer.said());
@@ -448,14 +457,14 @@ fn by_error(answer: &Answer<'_>, said: &Said) -> Outcome {
         return taken;
     }
     let fits = |known: &str| match known.strip_suffix('*') {
-        Some(beginning) => said.error.starts_with(beginning),
-        None => said.error == known,
+        Some(beginning) => said.error().starts_with(beginning),
+        None => said.error() == known,
     };
     let known = REFUSALS.iter().find(|(known, ..)| fits(known));
     let (refusal, remedy) =
         known.map_or((Refusal::Message, ""), |&(_, refusal, remedy)| (refusal, remedy));
     let dash = if remedy.is_empty() { "" } else { " — " };
-    let detail = format!("slack refused: {}{dash}{remedy}", answer.quote(&said.error));
+    let detail = format!("slack refused: {}{dash}{remedy}", answer.quote(said.error()));
     refusal.outcome(answer.status, detail)
 }
 

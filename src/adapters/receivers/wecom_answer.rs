@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
 use super::{
@@ -49,11 +49,13 @@ impl Sender {
 /// An answer of the API.
 #[derive(Deserialize)]
 pub(super) struct Said {
+    #[serde(deserialize_with = "code")]
     pub(super) errcode: i64,
+    /// In words. Like all below: whatever else stands there must not make an answer of success
+    /// unreadable, or the message would be sent again.
     #[serde(default)]
-    pub(super) errmsg: String,
-    /// Whom an app's message did not reach, `|` between them. Whatever else stands there must not
-    /// make an answer of success unreadable.
+    errmsg: Value,
+    /// Whom an app's message did not reach, `|` between them.
     #[serde(default)]
     invaliduser: Value,
     #[serde(default)]
@@ -70,6 +72,11 @@ impl Said {
         json::read_object(body)
     }
 
+    /// What the API says to it, in words; empty where it says none.
+    pub(super) fn errmsg(&self) -> &str {
+        self.errmsg.as_str().unwrap_or_default()
+    }
+
     /// Whom the message did not reach, in words; empty where it reached everybody.
     fn missed(&self) -> String {
         let lists = [
@@ -82,6 +89,13 @@ impl Said {
         let named = named.filter(|(_, list)| !list.trim().is_empty());
         named.map(|(name, list)| format!("{name} {list}")).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// A code, which a gateway may have made text of.
+fn code<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+    let code = Value::deserialize(from)?;
+    let number = code.as_i64().or_else(|| code.as_str()?.parse().ok());
+    number.ok_or_else(|| D::Error::custom("errcode is no whole number"))
 }
 
 /// Codes that refuse, whoever sends. Others refuse the message.
@@ -191,9 +205,9 @@ fn by_code(
 ) -> Outcome {
     let code = said.errcode;
     let status = answer.status;
-    let quote = format!("{code} {}", answer.quote(&said.errmsg));
+    let quote = format!("{code} {}", answer.quote(said.errmsg()));
     match code {
-        0 if said.errmsg.to_ascii_lowercase().contains("warning") => {
+        0 if said.errmsg().to_ascii_lowercase().contains("warning") => {
             let detail = format!("wecom took it, but not as it was meant: {quote}");
             Outcome::new(Class::Delivered, Some(status), detail).with(Flag::Degraded)
         }
@@ -226,7 +240,7 @@ fn by_code(
                 (Refusal::Message, "an unknown code; look it up in WeCom's list of error codes"),
                 |&(_, refusal, remedy)| (refusal, remedy),
             );
-            let too_long = said.errmsg.to_ascii_lowercase().contains("exceed max length");
+            let too_long = said.errmsg().to_ascii_lowercase().contains("exceed max length");
             let refusal = match refusal {
                 Refusal::Message if too_long => Refusal::Form,
                 other => other,

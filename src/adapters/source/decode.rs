@@ -12,7 +12,6 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use serde_json::value::RawValue;
 
 use super::{
-    one_line,
     row::{Reading, plain, rejected},
     scalar::{Key, Scalar, scalars_are},
 };
@@ -178,8 +177,7 @@ impl<'a> Parts<'a> {
                 u64::try_from(number).ok()
             }
         };
-        let deprecated = self.deprecated.map(|text| one_line(&text, 500));
-        Ok(Answer { rows: self.rows, total, deprecated })
+        Ok(Answer { rows: self.rows, total, deprecated: self.deprecated.map(Cow::into_owned) })
     }
 
     fn complain(&mut self, name: &str, found: &str, wanted: &str) {

@@ -2,8 +2,8 @@
 //!
 //! Everything read is bounded, and whatever goes wrong on the way becomes a source's error whose
 //! text holds no secret and no URL. A refused time is signed for again at once, once; refused
-//! credentials are read again from their files, for the next request. Deliberately absent: any
-//! other retry, and the parameters (`ccr`, `tcr`).
+//! credentials are read again from their files, and asked with at once, once, where they are others
+//! now. Deliberately absent: any other retry, and the parameters (`ccr`, `tcr`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,6 +27,9 @@ use crate::{
 
 /// The most of an answer that is read. A page of a hundred rows is about fifty kilobytes.
 const ANSWER_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+
+/// The most characters of a warning that the API is deprecated.
+const DEPRECATED_CHARS: usize = 500;
 
 /// The longest that a service's `Retry-After` is believed.
 const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(3600);
@@ -55,7 +58,8 @@ impl Exchange {
     /// Asks for a page of the log.
     pub(super) async fn page(&self, sign: &Sign<'_>) -> Result<Page, SourceError> {
         let (page, skew_s) = self.ask(sign, &|text| decode_page(text, &self.zone)).await?;
-        let deprecated = page.deprecated.map(|text| self.scrub(text));
+        let said = page.deprecated.map(|text| self.scrub(text));
+        let deprecated = said.map(|text| one_line(&text, DEPRECATED_CHARS));
         Ok(Page { skew_s, deprecated, ..page })
     }
 
@@ -69,9 +73,15 @@ impl Exchange {
         if matches!(&outcome, Err(error) if error.kind == Kind::Clock) {
             outcome = self.attempt(sign, read).await;
         }
+        outcome = match outcome {
+            Err(error) if error.kind == Kind::Credentials => match self.reread(error).await {
+                None => self.attempt(sign, read).await.map_err(refused_too),
+                Some(error) => Err(error),
+            },
+            other => other,
+        };
         match outcome {
             Err(error) if error.kind == Kind::Clock => Err(name_the_offset(error)),
-            Err(error) if error.kind == Kind::Credentials => Err(self.reread(error).await),
             other => other,
         }
     }
@@ -123,29 +133,30 @@ impl Exchange {
         };
         match decoded {
             // A refusal says more than the status that it came with.
-            Err(Unread::Refused(refusal)) => Err(refusal::error_of(&refusal, self.api)),
+            Err(Unread::Refused(refusal)) => {
+                Err(refusal::error_of(&refusal, self.api, |text| self.scrub(text)))
+            }
             _ if status != StatusCode::OK => Err(of_status(status)),
             Ok(read) => Ok(read),
             Err(Unread::Garbled(what)) => Err(unavailable(what)),
         }
     }
 
-    /// Reads the secrets' files again, and says in the error what came of it.
-    async fn reread(&self, mut error: SourceError) -> SourceError {
+    /// Reads the secrets' files again. `None` where they hold others now; else the error, which says
+    /// what can't be read.
+    async fn reread(&self, mut error: SourceError) -> Option<SourceError> {
         let secrets = self.secrets.clone();
         let read = tokio::task::spawn_blocking(move || {
             secrets.iter().map(Secret::reread).collect::<Vec<_>>()
         });
         let outcomes = read.await.unwrap_or_default();
         if outcomes.iter().any(|outcome| matches!(outcome, Ok(true))) {
-            error
-                .message
-                .push_str("; their files were read again and the next request uses others");
+            return None;
         }
         for problem in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
             error.message.push_str(&format!("; {problem}"));
         }
-        error
+        Some(error)
     }
 
     fn scrubbed(&self, error: SourceError) -> SourceError {
@@ -209,6 +220,14 @@ fn of_status(status: StatusCode) -> SourceError {
         if status == StatusCode::TOO_MANY_REQUESTS { Kind::Throttled } else { Kind::Unavailable };
     let message = format!("the registry answered with HTTP {}; {remedy}", status.as_u16());
     SourceError { code: Some(status.as_u16().to_string()), ..source_error(kind, message) }
+}
+
+/// Says that the credentials are those that the files hold now.
+fn refused_too(mut error: SourceError) -> SourceError {
+    if error.kind == Kind::Credentials {
+        error.message.push_str("; their files were just read again and hold others than before");
+    }
+    error
 }
 
 /// Says what the clocks have to do with it.

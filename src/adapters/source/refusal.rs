@@ -16,17 +16,23 @@ pub(super) enum Api {
     V3,
 }
 
-/// The error that a refusal is.
-pub(super) fn error_of(refusal: &Refusal, api: Api) -> SourceError {
+/// The error that a refusal is. `scrub` takes our secrets out of the service's words, which has to
+/// be done before they are cut: half a secret is not found any more.
+pub(super) fn error_of(
+    refusal: &Refusal,
+    api: Api,
+    scrub: impl Fn(String) -> String,
+) -> SourceError {
     let kind = kind_of(&refusal.code);
-    let quote = one_line(&refusal.to_string(), QUOTE_LIMIT);
+    let quote = one_line(&scrub(refusal.to_string()), QUOTE_LIMIT);
     let (cause, remedy) = words(kind, &refusal.code, api);
     let message = if remedy.is_empty() {
         format!("{cause} ({quote})")
     } else {
         format!("{cause} ({quote}); {remedy}")
     };
-    SourceError { code: Some(one_line(&refusal.code, 100)), ..source_error(kind, message) }
+    let code = one_line(&scrub(refusal.code.clone()), 100);
+    SourceError { code: Some(code), ..source_error(kind, message) }
 }
 
 /// The kind of a code of either generation.

@@ -206,6 +206,38 @@ async fn wecom_answers_are_classed_as_the_contract_says() {
 }
 
 #[tokio::test]
+async fn an_answer_that_says_it_was_taken_is_believed_whatever_else_it_says() {
+    for (kind, bodies) in [
+        (
+            "wecom",
+            [
+                r#"{"errcode":0,"errmsg":null}"#,
+                r#"{"errcode":0,"errmsg":{"en":"ok"}}"#,
+                r#"{"errcode":"0","errmsg":"ok"}"#,
+            ],
+        ),
+        (
+            "slack_api",
+            [
+                r#"{"ok":true,"error":null}"#,
+                r#"{"ok":true,"error":0,"ts":1,"channel":null}"#,
+                r#"{"ok":true,"error":{}}"#,
+            ],
+        ),
+    ] {
+        let fake = Fake::new(Reply::Silence).await;
+        let notifier = fixture(kind).open(&fake.base());
+        for body in bodies {
+            fake.reply_with(answer(200, &[], body));
+            assert_outcome(&send(&notifier).await, Class::Delivered, &[], body);
+        }
+    }
+    let fake = Fake::new(answer(200, &[], r#"{"errcode":"45009","errmsg":"freq"}"#)).await;
+    let outcome = send(&fixture("wecom").open(&fake.base())).await;
+    assert_outcome(&outcome, retry_after(60), &[Flag::Throttle], "a code in quotes");
+}
+
+#[tokio::test]
 async fn a_200_that_wecom_itself_did_not_write_may_have_arrived() {
     let fake = Fake::new(Reply::Silence).await;
     let wecom = fixture("wecom").open(&fake.base());

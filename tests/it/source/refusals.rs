@@ -276,6 +276,14 @@ async fn no_error_shows_a_secret_even_if_the_service_repeats_it() {
         format!("{{{SECRET_KEY}"),
         format!(r#"{{"code":"{SECRET_KEY}","{TOKEN}":"{SECRET_ID}"}}"#),
     ];
+    // Where words are cut, a secret may be cut in two.
+    let across = |at: usize| {
+        let filler = "x".repeat(at - 6 - SECRET_KEY.len() / 2);
+        json!({"code": 4100, "message": format!("{filler}{SECRET_KEY}")}).to_string()
+    };
+    let echoes = echoes.into_iter().chain((280..330).map(across)).chain([json!({"Response": {
+        "Error": {"Code": format!("{}{SECRET_ID}", "x".repeat(90)), "Message": ""}}})
+    .to_string()]);
     for echo in echoes {
         let registry = Fake::answering([Answer::ok(echo)]).await;
         let token = || Some(Secret::inline(TOKEN));

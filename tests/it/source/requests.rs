@@ -184,10 +184,8 @@ async fn refused_credentials_are_read_again_from_their_files() {
     assert!(!error.message.contains("read again"), "{}", error.message);
 
     std::fs::write(&path, "the new key\n").unwrap();
-    let error = first_page(&source).await.unwrap_err();
-    assert!(error.message.contains("the next request uses others"), "{}", error.message);
-    assert_eq!(first_page(&source).await.unwrap().rows.len(), 1);
-    assert_eq!(registry.asked().len(), 3, "one request each");
+    assert_eq!(first_page(&source).await.unwrap().rows.len(), 1, "they are asked with at once");
+    assert_eq!(registry.asked().len(), 3, "one request before, and one with each");
 
     std::fs::write(&path, "another wrong key").unwrap();
     key_is_still_good(&source).await;
@@ -198,6 +196,21 @@ async fn refused_credentials_are_read_again_from_their_files() {
 /// A file is read when the credentials are refused, not before.
 async fn key_is_still_good(source: &CcrSource) {
     first_page(source).await.unwrap();
+}
+
+#[tokio::test]
+async fn credentials_that_are_others_and_refused_too_are_asked_with_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    std::fs::write(&path, "an old key").unwrap();
+    let registry = Fake::judging(|_| Answer::ok(REFUSED)).await;
+    let key = Secret::file(&path).unwrap();
+    let source = registry.ccr_with(|settings| settings.secret_key = key);
+    std::fs::write(&path, "another wrong key").unwrap();
+    let error = first_page(&source).await.unwrap_err();
+    assert_eq!(error.kind, SourceErrorKind::Credentials);
+    assert!(error.message.contains("hold others than before"), "{}", error.message);
+    assert_eq!(registry.asked().len(), 2);
 }
 
 #[tokio::test]
