@@ -32,7 +32,7 @@ use triggerbell::{
     telemetry::Metrics,
 };
 
-use crate::support::outbox::Outbox;
+use crate::support::{outbox::Outbox, turned::TurnedClock};
 
 type Script = Box<dyn Fn(&Delivery, usize) -> Answer + Send + Sync>;
 
@@ -63,18 +63,6 @@ fn broken_for_now() -> Outcome {
 
 fn gone() -> Outcome {
     Outcome::new(Class::Permanent(Scope::Endpoint), Some(410), "the webhook is gone")
-}
-
-/// Tokio's time, by a clock that can be set back.
-struct TurnedClock {
-    clock: TokioClock,
-    back: Mutex<Duration>,
-}
-
-impl Clock for TurnedClock {
-    fn now(&self) -> Timestamp {
-        self.clock.now().checked_sub(*self.back.lock().unwrap()).unwrap()
-    }
 }
 
 /// A receiver that answers by a script and notes each message with its time.
@@ -168,7 +156,7 @@ impl Scene {
         });
         let observer = Arc::new(Metrics::new());
         let name: Arc<str> = "ops".into();
-        let turned = Arc::new(TurnedClock { clock, back: Mutex::default() });
+        let turned = Arc::new(TurnedClock::of(clock));
         let world = LaneWorld {
             store: Arc::new(outbox.clone()),
             clock: turned.clone(),
@@ -554,7 +542,7 @@ async fn a_clock_that_is_set_back_delays_no_message_by_as_much() {
     let first = scene.push(1);
     scene.pass(Duration::from_secs(1)).await;
     assert_eq!(scene.sent(), [first], "it will be tried again in five seconds");
-    *scene.turned.back.lock().unwrap() = MINUTE * 60 * 20;
+    scene.turned.set_back(MINUTE * 60 * 20);
     let second = scene.push(2);
     scene.pass(Duration::from_secs(1)).await;
     assert_eq!(scene.sent(), [first, second], "what is new goes at once");

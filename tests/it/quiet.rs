@@ -18,3 +18,4 @@ mod restart;
 mod silences;
 mod stage;
 mod threads;
+mod turned;

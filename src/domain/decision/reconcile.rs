@@ -3,15 +3,17 @@
 //! Rules are known by name. One that is gone, or whose `by` or `notify` is another, ends its incidents
 //! in the record, with no message; what waited for it in a bundle is recorded as held. Since each
 //! record says what its rule was like, the old rules are not needed, and a file that was edited
-//! while nothing ran is dealt with in the same way. Deliberately absent: reading the new rules.
+//! while nothing ran is dealt with in the same way. So is a clock that was set back meanwhile: what
+//! waits does not wait longer than what begins to. Deliberately absent: reading the new rules.
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Decision, Effects, state::State};
+use super::{Decision, Effects, bundle::LATE_NEWS_REST, state::State};
 use crate::domain::{
-    memory::Slot,
+    group::Kind,
+    memory::{At, Slot},
     notification::{HeldBy, Key},
     rule::{Rule, RuleSet},
 };
@@ -40,6 +42,7 @@ pub fn reconcile(rules: &RuleSet, state: &mut State, now: Timestamp) -> (Effects
     // Receivers that a rule no longer tells are told nothing more.
     decision.state.derived = Default::default();
     decision.state.bind(rules, decision.now);
+    decision.shorten_waits();
     decision.look_at_explained();
     (decision.effects, closed)
 }
@@ -107,6 +110,41 @@ impl Decision<'_> {
                 self.state.bundles.edit(&slot, |bundle| bundle.receivers = kept);
             }
         }
+    }
+
+    /// Has nothing wait longer than what begins to wait now, as it would by a clock that was set back.
+    /// The ends of mutes and silences are times of day, which the clock says.
+    fn shorten_waits(&mut self) {
+        let now = self.now;
+        let late =
+            |due: Option<At>, longest: Duration| due.is_some_and(|at| at > now.plus(longest));
+        for slot in self.state.bundles.find(|_, bundle| late(bundle.due, Duration::ZERO)) {
+            let Some(rule) = self.rule_of(&slot) else { continue };
+            let (group, throttle) = (rule.quiet.group.as_ref(), rule.quiet.throttle);
+            let kind = self.state.bundles.get(&slot).map(|bundle| bundle.kind);
+            let longest = match kind {
+                Some(Kind::Group) => group.map(|group| group.wait),
+                Some(Kind::Throttle) => throttle,
+                Some(Kind::CatchUp) => Some(LATE_NEWS_REST),
+                Some(Kind::Mute | Kind::Silence) | None => None,
+            };
+            let Some(longest) = longest else { continue };
+            if self.state.bundles.get(&slot).is_some_and(|bundle| late(bundle.due, longest)) {
+                self.state.bundles.edit(&slot, |bundle| bundle.due = Some(now.plus(longest)));
+            }
+        }
+        for slot in self.state.incidents.find(|_, one| late(one.remind_at, RELEASE)) {
+            let Some(rule) = self.rule_of(&slot) else { continue };
+            let longest = rule.quiet.remind.map_or(RELEASE, |every| every.max(RELEASE));
+            self.state.incidents.edit(&slot, |incident| {
+                incident.remind_at = incident.remind_at.map(|at| at.min(now.plus(longest)));
+            });
+        }
+    }
+
+    fn rule_of(&self, slot: &Slot) -> Option<&Rule> {
+        let &index = self.rules.lookup.by_name.get(&slot.rule)?;
+        self.rules.rules().get(index)
     }
 
     fn drop_storms(&mut self) {

@@ -15,6 +15,7 @@ mod turn;
 use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -153,6 +154,8 @@ pub struct Deciding {
     drafter: Drafter,
     /// Timers could not be fired the last time.
     failing: bool,
+    /// What the clock said the last time.
+    seen_at: Timestamp,
 }
 
 impl Decider {
@@ -168,8 +171,10 @@ impl Decider {
         let failures = TemplateFailures::default();
         let drafter = Drafter { store: store.clone(), observer, alarms, failures };
         let decider = Self { policy: policy.clone(), asks: sender };
-        let failing = false;
-        Ok((decider, Deciding { policy, asks, state, store, clock, wakes, drafter, failing }))
+        let (failing, seen_at) = (false, clock.now());
+        let deciding =
+            Deciding { policy, asks, state, store, clock, wakes, drafter, failing, seen_at };
+        Ok((decider, deciding))
     }
 
     /// What is in force.

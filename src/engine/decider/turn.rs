@@ -26,6 +26,9 @@ const INTENTS_AT_ONCE: usize = 64;
 /// The longest sleep: how long a wall clock that was set may go unnoticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
+/// A clock that goes back by less was not set back.
+const SET_BACK: SignedDuration = SignedDuration::from_secs(1);
+
 /// How long the loop waits before it fires timers again when the store failed.
 const STORE_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -138,8 +141,17 @@ impl Deciding {
         Ok(())
     }
 
-    /// Fires what is due, where anything is.
+    /// Fires what is due, where anything is. By a clock that was set back nothing waits longer.
     pub(super) async fn tick(&mut self) {
+        let now = self.clock.now();
+        if self.seen_at.duration_since(now) >= SET_BACK {
+            match self.fit(self.policy.load_full()).await {
+                Ok(()) => info!("the clock was set back; what waits does not wait longer"),
+                // It is tried again at the next tick.
+                Err(_) => return,
+            }
+        }
+        self.seen_at = now;
         let due = self
             .state
             .as_ref()

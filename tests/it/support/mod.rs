@@ -10,3 +10,4 @@ pub(crate) mod receiver;
 pub(crate) mod running;
 pub(crate) mod stand;
 pub(crate) mod tls;
+pub(crate) mod turned;

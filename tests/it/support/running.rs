@@ -18,6 +18,8 @@ use triggerbell::{
     simulate::{Registry, RegistrySettings, Wall, WallMessage, WallSettings, World},
 };
 
+use super::turned::TurnedClock;
+
 /// The log's clock is Shanghai's.
 const ZONE_S: i64 = 8 * 3600;
 
@@ -40,6 +42,8 @@ struct Life {
 /// A service, its registry and its wall. Needs `#[tokio::test(start_paused = true)]`.
 pub(crate) struct Running {
     pub(crate) clock: TokioClock,
+    /// What the service goes by.
+    pub(crate) turned: Arc<TurnedClock>,
     pub(crate) registry: Registry,
     pub(crate) wall: Wall,
     pub(crate) folder: tempfile::TempDir,
@@ -72,7 +76,8 @@ impl Running {
         let folder = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap();
         let step = Duration::from_secs(1);
         let life = None;
-        Self { clock, registry, wall, folder, world, messages, life, step, _still: still }
+        let turned = Arc::new(TurnedClock::of(clock));
+        Self { clock, turned, registry, wall, folder, world, messages, life, step, _still: still }
     }
 
     /// From now on time passes in steps so long.
@@ -130,7 +135,7 @@ impl Running {
             config::load(&request)
         });
         let config = loader().unwrap_or_else(|problems| panic!("{problems:?}")).config;
-        let app = App::start(config, loader, Arc::new(self.clock)).await.unwrap();
+        let app = App::start(config, loader, self.turned.clone()).await.unwrap();
         let cancel = CancellationToken::new();
         let (control, url) = (app.control(), format!("http://{}", app.addr()));
         let task = tokio::spawn(app.run(cancel.clone()));
