@@ -1,9 +1,10 @@
 //! The world behind the ports: registries, receivers, the database, templates and the clock.
 //!
 //! Each adapter is a leaf: it knows ports and domain, never another adapter's inside. No adapter
-//! starts a task that outlives its owner. Shared by them: [`http`], [`regular`] and
-//! [`secret`].
+//! starts a task that outlives its owner. Shared by them: [`admission`],
+//! [`http`], [`regular`] and [`secret`].
 
+pub mod admission;
 pub mod clock;
 pub mod http;
 pub mod receivers;

@@ -25,11 +25,10 @@ use axum::{
     http::{StatusCode, Uri},
     middleware,
 };
-use secrecy::SecretString;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::ports::{Control, Ingest, Store};
+use crate::ports::{Admission, Control, Ingest, Store};
 
 pub(crate) use entries::EXPLAINED;
 pub use problem::Problem;
@@ -37,12 +36,12 @@ pub use serve::serve;
 pub(crate) use view::explained;
 
 /// What the API is told of its surroundings.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ApiSettings {
     /// The address that it is bound to.
     pub bound: SocketAddr,
     /// The token that writing takes, and reading too where it is set.
-    pub token: Option<SecretString>,
+    pub token: Option<Arc<dyn Admission>>,
     /// The URL that people reach it under.
     pub public_url: Option<String>,
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     adapters::{
+        admission::Shown,
         http,
         receivers::Wires,
         source::{CcrSource, EnterprisePush, FileSource, TcrEnterpriseSource, TcrPersonalSource},
@@ -19,7 +20,7 @@ use crate::{
         cursor::FirstRun,
         intake::{DiscoverSettings, IntakeSettings},
     },
-    ports::{Clock, Notifier, Source},
+    ports::{Admission, Clock, Notifier, Source},
 };
 
 use super::{StartError, fleet::Opened};
@@ -107,10 +108,10 @@ pub(super) fn open_source(
 
 /// What the API is told of its surroundings.
 pub(super) fn api_settings(config: &Config, bound: SocketAddr) -> ApiSettings {
-    let token = config.api.token.as_ref();
+    let token = config.api.token.clone();
     ApiSettings {
         bound,
-        token: token.map(|token| token.expose(|token| token.to_owned().into())),
+        token: token.map(|token| Arc::new(Shown::new(token)) as Arc<dyn Admission>),
         public_url: config.api.public_url.clone().map(String::from),
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Deliberately absent: any implementation (see `adapters`), SQL, HTTP and configuration.
 
+mod admission;
 mod clock;
 mod control;
 mod ingest;
@@ -12,6 +13,7 @@ mod renderer;
 mod source;
 mod store;
 
+pub use admission::Admission;
 pub use clock::Clock;
 pub use control::{
     Alarm, AlarmKind, Control, ControlError, DiscoveryStatus, Exchanged, IncidentStatus,

@@ -139,6 +139,25 @@ async fn with_a_token_reading_takes_it_too_and_health_never_does() {
     assert!(!bell.service.log().contains(TOKEN));
 }
 
+#[tokio::test]
+async fn a_token_in_a_file_is_replaced_while_the_service_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "old").unwrap();
+    let api = format!("  token_file: {}\n", file.display());
+    let bell = Bell::start(&line(1, "v1", 1), &api, Receiver::start().await).await;
+    let read = async |token: &str| {
+        let shown = format!("Authorization: Bearer {token}");
+        http::send(bell.port(), "GET /api/v1/status", &[&shown], "").await.status
+    };
+    assert_eq!(read("old").await, 200);
+    std::fs::write(&file, "new\n").unwrap();
+    assert_eq!(read("new").await, 200, "as soon as it is shown");
+    assert_eq!(read("old").await, 401, "and then the old one is worth nothing");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!((read("old").await, read("new").await), (401, 200), "what was read last stands");
+}
+
 async fn settled_with(bell: &Bell, right: &str) {
     crate::support::process::until("it is dead again", async || {
         let path = "GET /api/v1/notifications?state=dead";
