@@ -46,9 +46,11 @@ impl Table {
     }
 }
 
-/// Foreign text without what could move a terminal's cursor or colour it.
+/// Foreign text without what could move a terminal's cursor, colour it or turn what stands behind.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let shown = |c: char| if c.is_control() || turns(c) { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
 }
 
 /// How many columns a terminal gives a text: two for the wide scripts.
@@ -68,7 +70,7 @@ mod tests {
     #[test]
     fn columns_line_up_under_wide_text_and_control_characters_are_shown() {
         let mut table = Table::new(&["A", "B"]);
-        table.row(["支付".to_owned(), "x\u{1b}[31m".to_owned()]);
-        assert_eq!(table.render(), "A     B\n支付  x\u{fffd}[31m\n");
+        table.row(["支付".to_owned(), super::printable("x\u{1b}[31m\u{202e}")]);
+        assert_eq!(table.render(), "A     B\n支付  x\u{fffd}[31m\u{fffd}\n");
     }
 }

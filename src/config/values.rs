@@ -158,6 +158,13 @@ pub(super) fn secret_file(value: Value<'_>, file: &Shown) -> Option<Secret> {
             let path = file.shown.display();
             let problem = if error.path.exists() {
                 value.problem(Code::SecretFile, format!("`{path}` {}", error.problem))
+            } else if value.text().is_some_and(is_pasted) {
+                if !value.is_expanded() {
+                    value.hide();
+                }
+                let message = "a secret stands where the path of its file belongs";
+                let help = "write it into a file and the file's path here, or leave `_file` out";
+                value.problem(Code::SecretFile, message).help(help)
             } else {
                 let message = format!("`{path}` does not exist");
                 let help = "relative paths are relative to the folder of the file that holds them";
@@ -166,6 +173,12 @@ pub(super) fn secret_file(value: Value<'_>, file: &Shown) -> Option<Secret> {
             value.add(problem);
         })
         .ok()
+}
+
+/// Whether what names no file looks like a secret rather than like a path, and so had better not be
+/// shown.
+fn is_pasted(text: &str) -> bool {
+    text.contains("://") || (text.len() >= 16 && !text.contains(['/', '\\', '.']))
 }
 
 /// As [`secret`], of a key that can't be left out.

@@ -11,8 +11,22 @@ use super::{Document, File, Kind, Node, Span};
 impl Document {
     /// Masks in excerpts of this document what sounds like a secret.
     pub fn hide_secrets(&self) {
+        hide_in_comments(&self.file);
         if let Some(root) = &self.root {
             hide_in(&self.file, root);
+        }
+    }
+}
+
+/// Masks the addresses in comments: what was replaced often stays behind its `#`.
+fn hide_in_comments(file: &File) {
+    for line in 1..=file.line_count() {
+        let range = file.line_range(line);
+        let text = &file.text()[range.clone()];
+        let comment = if text.starts_with('#') { Some(0) } else { text.find(" #") };
+        let address = comment.and_then(|at| Some(at + text[at..].find("://")? + 3));
+        if let Some(address) = address {
+            file.hide(Span::from(range.start + address..range.end));
         }
     }
 }
