@@ -140,8 +140,9 @@ impl MessageRenderer {
         let name = target.map_or(DEFAULT, |target| self.template(request, target));
         let language = Language::of(name);
         if kind == ReceiverType::Webhook {
-            let plain = plain_json(request.context, problem);
-            let Some(form) = self.forms.get(request.receiver) else { return plain };
+            let usual = WebhookForm::default();
+            let form = self.forms.get(request.receiver).map_or(&usual, |form| form);
+            let plain = plain_json(request.context, problem, form.most());
             let (receiver, settings) = (request.receiver, &self.templates.settings);
             // A header that can't be made is left out: this is sent because something failed.
             return form
@@ -209,10 +210,25 @@ fn plain_text(context: &Context<'_>, problem: &str, chat: Chat, language: Langua
     sink.into_string()
 }
 
-/// The webhook's body of the API (design 2.6), made without a template, with the problem in it.
-fn plain_json(context: &Context<'_>, problem: &str) -> Part {
-    let entries: Vec<Value> = context.entries.iter().map(|entry| fields(entry)).collect();
-    let body = json!({
+/// The most characters of one text where a plain message has little room.
+const SHORT: usize = 64;
+
+/// The webhook's body of the API (design 2.6), made without a template, with the problem in it; as
+/// much of it as so many bytes hold.
+fn plain_json(context: &Context<'_>, problem: &str, most: usize) -> Part {
+    let newest = &context.entries[context.entries.len().saturating_sub(1)..];
+    let newest = Context { entries: newest, ..context.clone() };
+    let tries = [(context, LONGEST), (&newest, LONGEST), (&newest, SHORT)];
+    let whole = tries.iter().map(|(context, longest)| plain_body(context, problem, *longest));
+    let least = [SHORT, 16, 0].map(|longest| least_body(context, problem, longest));
+    let body = whole.chain(least.clone()).find(|body| body.len() <= most);
+    let [.., last] = least;
+    Part { payload: Payload { format: PayloadFormat::Json, body: body.unwrap_or(last) } }
+}
+
+fn plain_body(context: &Context<'_>, problem: &str, longest: usize) -> String {
+    let entries: Vec<Value> = context.entries.iter().map(|entry| fields(entry, longest)).collect();
+    json!({
         "type": format!("trigger.{}", context.reason),
         "timestamp": context.now.to_string(),
         "data": {
@@ -227,11 +243,22 @@ fn plain_json(context: &Context<'_>, problem: &str) -> Part {
             "entries": entries,
             "incident": context.incident.map(incident),
             "digest": context.digest.map(digest),
-            "message": context.message.map(short),
-            "problem": short(problem),
+            "message": context.message.map(|message| short(message, longest)),
+            "problem": short(problem, longest),
         },
-    });
-    Part { payload: Payload { format: PayloadFormat::Json, body: body.to_string() } }
+    })
+    .to_string()
+}
+
+/// What a message is by, and why it is no more than that.
+fn least_body(context: &Context<'_>, problem: &str, longest: usize) -> String {
+    let (rule, problem) = (short(context.rule, longest), short(problem, longest));
+    json!({
+        "type": format!("trigger.{}", context.reason),
+        "timestamp": context.now.to_string(),
+        "data": {"id": context.id, "rule": rule, "problem": problem},
+    })
+    .to_string()
 }
 
 fn digest(tally: Tally) -> Value {
@@ -253,18 +280,18 @@ fn incident(view: IncidentView) -> Value {
 }
 
 /// An entry's fields, long texts cut.
-fn fields(entry: &Entry) -> Value {
+fn fields(entry: &Entry, longest: usize) -> Value {
     let mut fields = entry.fields_json();
     for value in fields.as_object_mut().into_iter().flat_map(Map::values_mut) {
         if let Value::String(text) = value {
-            *text = short(text);
+            *text = short(text, longest);
         }
     }
     fields
 }
 
-fn short(text: &str) -> String {
-    let mut cut: String = text.chars().take(LONGEST).collect();
+fn short(text: &str, longest: usize) -> String {
+    let mut cut: String = text.chars().take(longest).collect();
     if cut.len() < text.len() {
         cut.push('…');
     }

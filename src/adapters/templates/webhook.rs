@@ -101,7 +101,8 @@ impl WebhookForm {
         self.headers.is_empty() && self.query.is_empty() && self.max_bytes.is_none()
     }
 
-    fn most(&self) -> usize {
+    /// The most bytes of what a template writes.
+    pub(super) fn most(&self) -> usize {
         self.max_bytes.unwrap_or(BODY).saturating_sub(self.around).max(LEAST_BYTES)
     }
 

@@ -519,3 +519,23 @@ async fn a_message_whose_template_failed_still_has_its_headers_and_query() {
     assert_eq!(seen.line(), "POST /PATHSECRET?at=1800000000 HTTP/1.1");
     assert!(String::from_utf8_lossy(&seen.body).contains("it broke"));
 }
+
+#[tokio::test]
+async fn the_message_for_a_template_that_failed_keeps_to_the_bytes_that_the_receiver_takes() {
+    let labels = BTreeMap::from([("team".to_owned(), "shop".repeat(40))]);
+    for (most, lists) in [(256, 0), (400, 0), (1_000, 0), (6_000, 1), (1_000_000, 100)] {
+        let hook = Hook::new(&format!("max_bytes: {most}"), &[]).await;
+        let entries = many(100, &"汉字".repeat(500));
+        let context = sample_context(&entries, &labels, Reason::Failing, now());
+        let request = RenderRequest { template: None, receiver: "hook", context: &context };
+        let part = hook.renderer.plain(&request, &"\"it broke\" ".repeat(100));
+        assert!(part.payload.body.len() <= most, "{most}: {}", part.payload.body.len());
+        let data = serde_json::from_str::<Value>(&part.payload.body).unwrap()["data"].clone();
+        assert_eq!(data["id"], context.id.to_string());
+        assert!(data["problem"].as_str().unwrap().starts_with("\"it"), "{data}");
+        let listed = data["entries"].as_array().map_or(0, Vec::len);
+        assert_eq!(listed, lists, "{most}");
+        assert!(listed == 0 || data["more"] == 100 - listed, "{data}");
+        assert!(listed == 0 || data["entry"]["tag"] == "v99", "the newest is kept");
+    }
+}
