@@ -28,6 +28,11 @@ const ZONE_S: i64 = 8 * 3600;
 const BREATH: Duration = Duration::from_millis(1);
 const STILL: u32 = 3;
 
+/// A breath that took so long says that the machine has much else to do; then more of them have to be
+/// still, since what is under way takes longer too.
+const LATE: Duration = Duration::from_millis(4);
+const STILL_WHEN_LATE: u32 = 12;
+
 /// The longest that it may be busy.
 const BUSY: u32 = 5_000;
 
@@ -238,14 +243,18 @@ impl Running {
 
     /// Waits, while the clock stands still, until nothing more happens.
     async fn rest(&self) {
-        let (mut before, mut still) = (None, 0);
+        let (mut before, mut still, mut enough) = (None, 0, STILL);
         for _ in 0..BUSY {
             let counts = (self.registry.requests(), self.wall.counts());
             still = if before.replace(counts) == Some(counts) { still + 1 } else { 0 };
-            if still == STILL {
+            if still >= enough {
                 return;
             }
+            let began = std::time::Instant::now();
             tokio::task::spawn_blocking(|| std::thread::sleep(BREATH)).await.unwrap();
+            if began.elapsed() > LATE {
+                enough = STILL_WHEN_LATE;
+            }
             if let Some(life) = &self.life {
                 // It writes, after all that the store was asked to write before.
                 life.control.readiness().await;
