@@ -69,7 +69,7 @@ words! {
         Summary = "summary",
         /// What was held and is not over is sent then.
         Resend = "resend",
-        /// Nothing, but for what still fails.
+        /// Nothing, but for what still fails, and the end of what was told before.
         Drop = "drop",
     }
 }

@@ -11,7 +11,6 @@ use super::{
     field::Field,
     incident::ToldTo,
     memory::{At, Record, Subject},
-    notification::NotificationId,
     quiet::LISTED,
 };
 
@@ -109,11 +108,6 @@ impl Raging {
             self.left.push(subject);
         }
         self.members.is_empty()
-    }
-
-    /// The notification that told a receiver of it.
-    pub(super) fn first_id(&self, receiver: &str) -> Option<NotificationId> {
-        self.told.iter().find(|(told, _)| **told == *receiver).map(|(_, id)| *id)
     }
 }
 

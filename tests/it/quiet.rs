@@ -7,6 +7,7 @@ mod asked_later;
 mod burst;
 mod comparison;
 mod day;
+mod expectations;
 mod folding;
 mod holds;
 mod incidents;

@@ -25,7 +25,7 @@ pub(super) const LATE_NEWS_REST: Duration = Duration::from_secs(30);
 /// And at most so long in all.
 const LATE_NEWS_IN_ALL: Duration = Duration::from_secs(600);
 
-/// How many alerts a mute that sends them again remembers one by one.
+/// How many alerts a mute without a summary remembers one by one.
 const RESENT: usize = 100;
 
 /// How a bundle is opened for an alert, where it is not open yet.
@@ -144,9 +144,10 @@ impl Decision<'_> {
         let mut joining = self.joining(alert, Kind::Mute, bundle_of(Kind::Mute, Subject::ALL));
         joining.due = Some(end);
         joining.key = Key::of(&rule.name, &[], alert.about);
-        if rule.quiet.mute.as_ref().is_some_and(|mute| mute.at_end == AtEnd::Resend) {
+        let at_end = rule.quiet.mute.as_ref().map_or(AtEnd::Summary, |mute| mute.at_end);
+        if at_end != AtEnd::Summary {
             joining.most = RESENT;
-            joining.apart = rule.notify == Notify::Every;
+            joining.apart = at_end == AtEnd::Resend && rule.notify == Notify::Every;
         }
         joining
     }
@@ -412,17 +413,25 @@ impl Decision<'_> {
             one.rule == slot.rule && incident.open && self.waits_in(one, slot, bundle)
         });
         self.state.bundles.remove(slot);
+        // Ends first: what still fails may have been a member of a storm that is over.
+        self.resend(index, bundle, at_end == AtEnd::Resend);
+        for listed in bundle.listed.iter().filter(|listed| !listed.owed.is_empty()) {
+            // It may be over before that leaves its group.
+            self.state.incidents.edit(&Slot::new(&slot.rule, listed.subject), |incident| {
+                if incident.open && incident.owes.is_empty() {
+                    incident.owes.clone_from(&listed.owed);
+                }
+            });
+        }
         for incident in &waiting {
             self.tell_open(incident, "mute");
         }
-        if at_end == AtEnd::Resend {
-            self.resend(index, bundle);
-        }
     }
 
-    /// Sends what a mute held and is not an incident, or ends one that was told of before.
-    fn resend(&mut self, index: usize, bundle: &Bundle) {
-        let is_every = self.rules.rules()[index].notify == Notify::Every;
+    /// Sends what a mute held that ends an incident which was told of before, and with `all` what is no
+    /// incident's.
+    fn resend(&mut self, index: usize, bundle: &Bundle, all: bool) {
+        let is_every = all && self.rules.rules()[index].notify == Notify::Every;
         for listed in &bundle.listed {
             if !(is_every || listed.is_over() && !listed.to.is_empty()) {
                 continue;
@@ -437,7 +446,7 @@ impl Decision<'_> {
                 key: listed.key.clone(),
                 source: bundle.source.clone(),
                 entries: vec![listed.entry],
-                count: if is_every { listed.alerts } else { 1 },
+                count: self.stands_for(index, listed, is_every),
                 more: None,
                 number: 0,
                 incident: listed.incident.map(view_of),
@@ -447,9 +456,21 @@ impl Decision<'_> {
         }
         let about = self.about_bundle(bundle);
         let (count, entries) = (bundle.unlisted(bundle.listed.len()), Vec::new());
-        if count > 0 {
+        if all && count > 0 {
             let rest = self.of_bundle(index, bundle, &about, Reason::Summary);
             self.send(&Alert { count, entries, more: None, ..rest });
+        }
+    }
+
+    /// How many a resent alert stands for: what its hold netted, of a storm's end its keys.
+    fn stands_for(&self, index: usize, listed: &Listed, is_every: bool) -> u64 {
+        if is_every {
+            return listed.alerts;
+        }
+        let own = self.state.incidents.get(&self.slot(index, listed.subject));
+        match listed.incident {
+            Some((.., keys)) if own.is_none_or(|own| own.key.digest != listed.key.digest) => keys,
+            _ => 1,
         }
     }
 

@@ -262,7 +262,15 @@ impl Decision<'_> {
         self.state.incidents.edit(slot, |incident| incident.calm_at = None);
         let Some(incident) = self.state.incidents.get(slot).cloned() else { return };
         if incident.open {
-            self.state.incidents.edit(slot, |incident| incident.told = Told::No);
+            self.state.incidents.edit(slot, |incident| {
+                incident.told = Told::No;
+                // Who was told that it flaps hears of its end, though this be held.
+                if let Knows::These(told) = knows
+                    && incident.owes.is_empty()
+                {
+                    incident.owes = told;
+                }
+            });
             return self.tell_open(slot, "calm");
         }
         self.state.incidents.edit(slot, |incident| incident.told = Told::No);
@@ -471,7 +479,7 @@ impl Decision<'_> {
         let Some(incident) = self.state.incidents.get(slot) else { return false };
         let reaches = incident.window.last().is_some_and(|(when, _)| at > when.minus(within));
         let well = self.last_well(index, slot);
-        !incident.open && reaches && well.is_none_or(|well| at > well)
+        !incident.open && reaches && well.is_none_or(|well| at >= well)
     }
 
     /// When a key was last well, where that is still known.

@@ -29,7 +29,10 @@ impl Decision<'_> {
             }
             Knows::Nobody => self.tell_well(alert, &slot, owed),
             Knows::Soon(place) => {
-                let by = self.over_in(&name, &place, alert);
+                // What waits there tells those of the end to whom it is owed.
+                let to = (place.kind != Kind::Group && !owed.is_empty()).then(|| owed.clone());
+                let ended = Alert { to: to.or_else(|| alert.to.clone()), ..alert.clone() };
+                let by = self.over_in(&name, &place, &ended);
                 if place.kind == Kind::Group {
                     self.hold_unsent(alert.rule, alert.subject, before);
                 }

@@ -23,6 +23,11 @@ impl Decision<'_> {
         clause.is_some_and(|clause| clause.evaluate(about, self.clock) == Truth::True)
     }
 
+    /// Whether any silence holds alerts about an entry; nothing is noted of it.
+    pub(super) fn is_silenced(&self, about: &Entry) -> bool {
+        self.state.silences.iter().any(|(_, silence)| self.holds(silence, about))
+    }
+
     /// The oldest silence that holds alerts about an entry, which is noted in it.
     pub(super) fn silence_of(&mut self, about: &Entry) -> Option<Subject> {
         let holding = self.state.silences.iter().filter(|(_, silence)| self.holds(silence, about));

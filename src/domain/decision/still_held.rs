@@ -89,9 +89,12 @@ impl Decision<'_> {
         (listed, about): (&Listed, &Entry),
     ) -> Holder {
         let rule = &self.rules.rules()[index];
-        let known = self.state.incidents.get(&Slot::new(&slot.rule, listed.subject)).is_some();
-        // What no incident remembers would be told by nothing once that one ends.
-        if known && self.is_inhibited(rule, about) {
+        let known = self.state.incidents.get(&Slot::new(&slot.rule, listed.subject));
+        // What no incident remembers, the end of a storm above all, would be told by nothing once that
+        // one ends.
+        if known.is_some_and(|known| known.key.digest == listed.key.digest)
+            && self.is_inhibited(rule, about)
+        {
             return Holder::Incident;
         }
         let whole = self.about_bundle(bundle);

@@ -13,7 +13,7 @@ use crate::domain::{
     entry::{Entry, EntryId, Row, WallTime},
     field::Field,
     group::Kind,
-    incident::{IncidentView, Told},
+    incident::{Incident, IncidentView, Told},
     memory::{At, Slot, Subject},
     notification::{HeldBy, Key, Reason},
     quiet::{LISTED, StormGuard},
@@ -24,6 +24,9 @@ use crate::domain::{
 
 /// A storm of a rule without incidents is over when nothing joined it for at least so long.
 const LULL: Duration = Duration::from_secs(600);
+
+/// How often it is looked whether the end of a storm, which was explained, is explained still.
+const OWED: Duration = Duration::from_secs(60);
 
 /// A storm that is no more than a memory is forgotten at whole minutes.
 const FORGET_MS: i64 = 60 * 1000;
@@ -202,16 +205,49 @@ impl Decision<'_> {
             self.hold(alert, HeldBy::Storm);
             return;
         }
-        let Some(over) = self.state.storms.remove(&slot) else { return };
-        let Some(raging) = over.raging else { return };
+        self.end_storm(&slot, alert);
+    }
+
+    /// Tells that a storm is over. What explains that may keep it for now: then it is owed.
+    fn end_storm(&mut self, slot: &Slot, alert: &Alert<'_>) {
+        let raging = self.state.storms.get(slot).and_then(|storm| storm.raging.clone());
+        let Some(raging) = raging else { return };
         let mut told = alert.clone();
-        told.key = storm_key(alert, &slot);
+        // In what holds it, it stands beside its last member.
+        told.subject = slot.subject;
+        told.key = storm_key(alert, slot);
         told.count = raging.keys;
         told.number = 0;
         told.incident = Some(view(raging.since, alert.about, raging.keys));
-        let to = |receiver: &Arc<str>| raging.first_id(receiver).map(|id| (receiver.clone(), id));
-        told.to = Some(raging.told.iter().filter_map(|(receiver, _)| to(receiver)).collect());
-        self.tell(&told);
+        told.to = Some(raging.told);
+        if self.tell(&told) != Outcome::Held(HeldBy::Inhibited) {
+            self.state.storms.remove(slot);
+            return;
+        }
+        let again = self.now.plus(OWED);
+        self.state.storms.edit(slot, |storm| {
+            if let Some(raging) = &mut storm.raging {
+                raging.remind_at = Some(again);
+            }
+        });
+    }
+
+    /// Tells that a storm is over where that is owed.
+    fn end_again(&mut self, slot: &Slot) -> bool {
+        let Some(storm) = self.state.storms.get(slot).cloned() else { return false };
+        let (Some(raging), Some(&index)) =
+            (storm.raging, self.rules.lookup.by_name.get(&slot.rule))
+        else {
+            return false;
+        };
+        if !raging.members.is_empty() || raging.remind_at.is_none_or(|at| at > self.now) {
+            return false;
+        }
+        let about = self.about_storm(&storm.source, &storm.field, &storm.value, &raging);
+        let mut alert = self.of_storm((index, slot), &raging, Reason::Recovered, &about);
+        alert.cause = Cause::Time("storm-over", self.now.0.unsigned_abs());
+        self.end_storm(slot, &alert);
+        true
     }
 
     /// A success of a key that has no incident: it may be a storm's member all the same.
@@ -232,6 +268,9 @@ impl Decision<'_> {
     /// A storm has had no new member for long enough, or is only a memory.
     pub(super) fn storm_due(&mut self, slot: &Slot) {
         let now = self.now;
+        if self.end_again(slot) {
+            return;
+        }
         self.remind_of_storm(slot);
         let due = |storm: &Storm| storm.quiet_at.is_some_and(|at| at <= now);
         if !self.state.storms.get(slot).is_some_and(due) {
@@ -263,12 +302,26 @@ impl Decision<'_> {
         });
         let Some(storm) = storm.flatten() else { return };
         let (Some(raging), Some(index), Some(_)) = (storm.raging, index, every) else { return };
-        let about = self.about_storm(&storm.source, &storm.field, &storm.value, &raging);
+        let about = match self.all_silenced(slot, &raging) {
+            Some(member) => Entry { id: raging.opened_by, ..member },
+            None => self.about_storm(&storm.source, &storm.field, &storm.value, &raging),
+        };
         let mut alert = self.of_storm((index, slot), &raging, Reason::Reminder, &about);
         alert.cause = Cause::Time("storm-reminder", raging.reminders);
         alert.count = raging.members.len() as u64;
         alert.to = Some(raging.told.clone());
         self.tell(&alert);
+    }
+
+    /// The last entry of one of a storm's members, where silences hold those of all.
+    fn all_silenced(&self, slot: &Slot, raging: &Raging) -> Option<Entry> {
+        if self.state.silences.is_empty() {
+            return None;
+        }
+        let known = |member: &Subject| self.state.incidents.get(&Slot::new(&slot.rule, *member));
+        let mut members = raging.members.iter().filter_map(known).map(Incident::sketch);
+        let first = members.next().filter(|first| self.is_silenced(first))?;
+        members.all(|member| self.is_silenced(&member)).then_some(first)
     }
 
     /// Something to say of a storm that lasts because time passed.

@@ -123,7 +123,7 @@ fn what_a_mute_sends_again_is_what_is_not_over() {
     let mut stage = Stage::with(&rule("mute: {during: [lunch], at_end: resend}"), NIGHT);
     stage.at("2h 50m").fails("web").at("3h 1m").fails("api").at("3h 2m").works("api");
     stage.at("3h 3m").fails("worker").at("3h 4m").works("web").at("5h");
-    assert_eq!(stage.told(), ["170m failing web", "4h failing worker", "4h recovered web"]);
+    assert_eq!(stage.told(), ["170m failing web", "4h recovered web", "4h failing worker"]);
     let rules = "  - {name: all, match: {}, mute: {during: [lunch], at_end: resend}}\n";
     let mut stage = Stage::with(rules, NIGHT);
     stage.at("3h 1m").works("api").at("3h 2m").works("web").at("5h");

@@ -336,14 +336,17 @@ fn count_is_what_a_naive_reading_says() {
                 let newest = key.failures.iter().copied().max();
                 // A failure that comes late counts while its key is not known to have been well since.
                 let counts = !key.open
-                    && key.well.is_none_or(|well| at > well)
+                    && key.well.is_none_or(|well| at >= well)
                     && newest.is_some_and(|newest| at > newest - WITHIN);
+                if !fails {
+                    // That it was well is known, however late.
+                    key.well = key.well.max(Some(at));
+                }
                 if is_late && !(fails && counts) {
                     continue;
                 }
                 key.last = key.last.max(Some(at));
                 if !fails {
-                    key.well = Some(at);
                     if key.open {
                         expected.push(format!("{now} recovered {}", SERVICES[service]));
                         *key = key.anew();
