@@ -85,6 +85,11 @@ const fn one() -> u64 {
 }
 
 impl Listed {
+    /// The entry that tells of it, where one does.
+    pub(super) fn entry(&self) -> Option<EntryId> {
+        Some(self.entry).filter(|entry| entry.0 != [0; 16])
+    }
+
     /// Whether it tells that something is over.
     pub(super) const fn is_over(&self) -> bool {
         matches!(self.reason, Reason::Recovered | Reason::Returned)
@@ -197,7 +202,7 @@ impl Bundle {
 
     /// The entries that its message lists, where it lists the first `most`.
     pub(super) fn entries(&self, most: usize) -> Vec<EntryId> {
-        self.listed.iter().take(most).map(|listed| listed.entry).collect()
+        self.listed.iter().take(most).filter_map(Listed::entry).collect()
     }
 
     /// Whether it is the one that a place is in, rather than a later one of its kind.

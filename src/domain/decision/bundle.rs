@@ -445,7 +445,7 @@ impl Decision<'_> {
                 subject: listed.subject,
                 key: listed.key.clone(),
                 source: bundle.source.clone(),
-                entries: vec![listed.entry],
+                entries: listed.entry().into_iter().collect(),
                 count: self.stands_for(index, listed, is_every),
                 more: None,
                 number: 0,
