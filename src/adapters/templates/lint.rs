@@ -58,6 +58,9 @@ pub(super) fn lint(
     }
 }
 
+/// The most characters that are shown of what the parser says, which may hold a part of the template.
+const MAX_REASON: usize = 80;
+
 /// How deep blocks, and brackets within tags, may nest: what reads them recurses.
 const MAX_DEPTH: usize = 32;
 
@@ -111,6 +114,9 @@ impl Linter<'_> {
         // The names of the grammar's parts say nothing to anybody.
         let lists_grammar = reason.starts_with("expected ") && reason.contains("_tag");
         let reason = if lists_grammar { "a tag or a block is not closed" } else { reason };
+        // Where a quote is not closed, the rest of the template stands in it.
+        let shown: String = reason.chars().take(MAX_REASON).collect();
+        let reason = if shown.len() < reason.len() { format!("{shown}…") } else { shown };
         TemplateProblem {
             path: self.path.to_owned(),
             line,
