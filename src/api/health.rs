@@ -70,5 +70,5 @@ pub(crate) async fn status(State(shared): State<Shared>) -> Result<impl IntoResp
     responses((status = 200, description = "The page", body = String, content_type = "text/html; charset=utf-8"))
 )]
 pub(crate) async fn page() -> Html<&'static str> {
-    Html(include_str!("page.html"))
+    Html(concat!(include_str!("head.html"), include_str!("page.html")))
 }

@@ -125,7 +125,7 @@ pub(crate) async fn show(
     responses((status = 200, description = "The page", body = String, content_type = "text/html; charset=utf-8"))
 )]
 pub(crate) async fn page(Named(_): Named<NotificationId>) -> Html<&'static str> {
-    Html(include_str!("notification.html"))
+    Html(concat!(include_str!("head.html"), include_str!("notification.html")))
 }
 
 /// What is sent, and the headers and query that come with it. What each attempt works out is shown as

@@ -10,6 +10,12 @@ const CHANGE: &str = "
     by: [service]
 ";
 
+/// An hour in which a rule may be muted.
+const LUNCH: &str = "
+time_zone: Asia/Shanghai
+time_intervals: {lunch: {times: ['12:00-13:00']}}
+";
+
 fn until(when: &str) -> Until {
     Until::At((START + after(when)).into())
 }
@@ -53,9 +59,7 @@ fn what_a_mute_lets_go_is_a_storm_where_it_shares_a_message() {
     mute: {during: [lunch], at_end: drop}
     storm: {keys: 3, within: 2h, share: [returnMsg]}
 ";
-    let lunch = "time_intervals: {lunch: {times: ['12:00-13:00']}}\n";
-    let mut stage =
-        Stage::with(&format!("{CHANGE}{more}"), &format!("time_zone: Asia/Shanghai\n{lunch}"));
+    let mut stage = Stage::with(&format!("{CHANGE}{more}"), LUNCH);
     stage.at("3h 1m");
     for service in ["a", "b", "c", "d", "e"] {
         stage.fails(service);
@@ -123,8 +127,7 @@ fn what_is_explained_when_its_silence_ends_waits_for_the_end_of_that() {
 
 #[test]
 fn a_mutes_summary_counts_alerts_and_says_more_only_of_those_it_does_not_list() {
-    let lunch = "time_zone: Asia/Shanghai\ntime_intervals: {lunch: {times: ['12:00-13:00']}}\n";
-    let mut stage = Stage::with(&rule("mute: {during: [lunch]}"), lunch);
+    let mut stage = Stage::with(&rule("mute: {during: [lunch]}"), LUNCH);
     stage.at("181m").fails("api").at("182m").works("api").at("183m").fails("api").at("5h");
     let (_, summary) = stage.decided.pop().unwrap();
     assert_eq!((summary.count, summary.entries.len(), summary.more), (3, 1, 0));
@@ -260,8 +263,7 @@ fn a_reminder_that_waits_in_its_group_is_not_told_after_the_end() {
 
 #[test]
 fn a_summary_says_what_a_key_is_and_not_what_it_was_where_two_holds_meet() {
-    let lunch = "time_zone: Asia/Shanghai\ntime_intervals: {lunch: {times: ['12:00-13:00']}}\n";
-    let mut stage = Stage::with(&rule("mute: {during: [lunch]}"), lunch);
+    let mut stage = Stage::with(&rule("mute: {during: [lunch]}"), LUNCH);
     stage.fails("api").at("3h 1m").works("api").at("3h 2m");
     stage.silence(1, "{returnCode: {min: 1}}", until("3h 10m")).fails("api").restart().at("4h");
     let listed = stage.decided.last().unwrap().1.entries.clone();
@@ -280,8 +282,7 @@ fn what_no_incident_remembers_is_told_when_a_mute_ends_though_another_explains_i
     mute: {during: [lunch]}
     inhibited_by: {rule: down, equal: [clusterId]}
 ";
-    let lunch = "time_zone: Asia/Shanghai\ntime_intervals: {lunch: {times: ['12:00-13:00']}}\n";
-    let mut stage = Stage::with(rules, lunch);
+    let mut stage = Stage::with(rules, LUNCH);
     stage.at("3h 1m").fails("api").at("3h 2m").update("node", 9).restart().at("5h");
     assert_eq!(stage.told(), ["182m failing", "4h summary api"]);
 }
@@ -291,8 +292,7 @@ fn what_a_silence_counted_as_one_counts_as_many_when_a_mute_sends_it_again() {
     let rules = "
   - {name: any, match: {returnCode: 1}, by: [service], mute: {during: [lunch], at_end: resend}}
 ";
-    let lunch = "time_zone: Asia/Shanghai\ntime_intervals: {lunch: {times: ['12:00-13:00']}}\n";
-    let mut stage = Stage::with(rules, lunch);
+    let mut stage = Stage::with(rules, LUNCH);
     stage.at("170m").silence(1, "{service: api}", until("190m")).fails("api").fails("api");
     stage.restart().at("5h");
     assert_eq!(stage.told(), ["4h matched api x2"]);
@@ -311,14 +311,13 @@ fn a_reload_brings_no_reminder_forward() {
     mute: {during: [lunch]}
     inhibited_by: {rule: down, equal: [clusterId]}
 ";
-    let lunch = "time_zone: Asia/Shanghai\ntime_intervals: {lunch: {times: ['12:00-13:00']}}\n";
     let day = |reload: bool| {
-        let mut stage = Stage::with(rules, lunch);
+        let mut stage = Stage::with(rules, LUNCH);
         stage.fails("api").silence(1, "{returnCode: 1}", until("242m")).at("220m").works("api");
         stage.at("221m").fails("api").update("node", 9).at("241m").works("node");
         stage.at("243m");
         if reload {
-            stage.reload(super::stage::rules_with(rules, lunch));
+            stage.reload(super::stage::rules_with(rules, LUNCH));
         }
         stage.at("5h").told()
     };
