@@ -90,10 +90,11 @@ pub(crate) async fn explain(
     let mut json = json!(history);
     for item in json["matched"].as_array_mut().into_iter().flatten() {
         let id = item["id"].as_str().and_then(|id| id.parse().ok());
-        item["notifications"] = match id {
-            Some(id) => messages(&shared, id, &name).await?.into(),
-            None => Value::Array(Vec::new()),
-        };
+        let Some(id) = id else { continue };
+        item["notifications"] = messages(&shared, id, &name).await?.into();
+        let mut waiting = shared.control.waiting(id).await?;
+        waiting.retain(|it| *it.rule == *name);
+        item["waiting"] = json!(waiting);
     }
     Ok(Json(json))
 }

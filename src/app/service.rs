@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     domain::{
-        decision::{OpenIncident, State},
-        entry::Entry,
+        decision::{OpenIncident, State, Waiting},
+        entry::{Entry, EntryId},
         held,
         memory::Subject,
         nearness::{self, RuleHistory},
@@ -227,8 +227,12 @@ impl Control for Service {
             policy.rules.explain(&found.entry, found.taken_at)
         };
         let id = found.entry.id;
-        let waiting = self.parts.decider.look(move |state| state.waiting(id)).await?;
+        let waiting = self.waiting(id).await?;
         Ok(serde_json::json!({ "entry": id, "rules": rules, "waiting": waiting }))
+    }
+
+    async fn waiting(&self, entry: EntryId) -> Result<Vec<Waiting>, StoreError> {
+        self.parts.decider.look(move |state| state.waiting(entry)).await
     }
 
     async fn held_because(

@@ -95,7 +95,7 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
     write_files(&folder.0, &demo).map_err(|error| unavailable("write a temporary file", error))?;
     let files = Files { config: Some(folder.0.join("triggerbell.yaml")), data_dir: None };
     let loader = load::loader(&files, None);
-    let app = App::start(load::config(&files)?, loader, Arc::new(SystemClock)).await?;
+    let app = App::start(load::config(&files, "started")?, loader, Arc::new(SystemClock)).await?;
     output::print(format_args!(
         "chat wall:    {}\nstatus page:  http://{}/\nregistry:     {}\nfiles:        {}\n\
          Ctrl-C ends it. Each line below is a message that was delivered.\n\n",

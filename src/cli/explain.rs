@@ -84,7 +84,7 @@ pub async fn run(args: &ExplainArgs, files: &Files) -> Result<Exit, Failure> {
     }
     let (explanations, zone) = match (&args.entry, &args.id) {
         (Some(file), _) => {
-            let config = load::config(files)?;
+            let config = load::config(files, "explained")?;
             (of_file(file, args.source.as_deref(), &config)?, config.time_zone)
         }
         (None, Some(id)) => {
@@ -188,7 +188,7 @@ async fn or_kept<T>(
     let named = args.service.url.as_deref().is_some_and(|url| !url.is_empty());
     match asked {
         Err(failure) if failure.exit == Exit::Unavailable && !named => {
-            let config = load::config(files)?;
+            let config = load::config(files, "explained")?;
             // Of the two, that no service answers is what is usually wrong.
             let found = kept(&config).map_err(|other| match other.exit {
                 Exit::Unavailable => failure,

@@ -61,7 +61,7 @@ pub enum Format {
 /// # Errors
 /// The source can't be read.
 pub async fn run(args: &FetchArgs, files: &Files) -> Result<Exit, Failure> {
-    let config = load::config(files)?;
+    let config = load::config(files, "fetched")?;
     let (configured, source) = choose(&config, args.source.as_deref())?;
     let repos = match &args.repo {
         Some(repo) => vec![Arc::from(repo.as_str())],

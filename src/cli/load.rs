@@ -32,17 +32,18 @@ pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Loads the configuration, and prints its warnings.
+/// Loads the configuration, and prints its warnings; `not_done` is what a broken one keeps from being
+/// done, as in "nothing was sent".
 ///
 /// # Errors
 /// It has problems, all of which were printed.
-pub(crate) fn config(files: &Files) -> Result<Config, Failure> {
+pub(crate) fn config(files: &Files, not_done: &str) -> Result<Config, Failure> {
     match read(files) {
         Ok(Loaded { config, warnings, .. }) => {
             output::note(text(&warnings, coloured(io::stderr().is_terminal())));
             Ok(config)
         }
-        Err(problems) => Err(broken(&problems, "started")),
+        Err(problems) => Err(broken(&problems, not_done)),
     }
 }
 

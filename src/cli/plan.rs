@@ -67,7 +67,7 @@ fn pages(text: &str) -> Result<f64, String> {
 /// # Errors
 /// The configuration is broken, or a registry can't be asked.
 pub async fn run(args: &PlanArgs, files: &Files) -> Result<Exit, Failure> {
-    let config = load::config(files)?;
+    let config = load::config(files, "planned")?;
     if let Some(name) = &args.source
         && config.sources.iter().all(|source| *source.name != **name)
     {

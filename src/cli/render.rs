@@ -154,7 +154,7 @@ async fn entries(
 /// Reads the files.
 fn loaded(args: &RenderArgs, files: &Files) -> Result<Loaded, Failure> {
     let found = locate(files.config.as_deref(), &load::environment).ok();
-    let config = found.as_ref().map(|_| load::config(files)).transpose()?;
+    let config = found.as_ref().map(|_| load::config(files, "rendered")).transpose()?;
     let (templates, zone) = templates(config.as_ref())?;
     let all = ReceiverType::ALL.iter().copied();
     let kinds: Vec<For> = match &args.receiver {

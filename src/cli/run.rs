@@ -68,7 +68,7 @@ pub async fn run(args: RunArgs, files: &Files) -> Result<Exit, Failure> {
         coloured(io::stderr().is_terminal()),
     );
     match args.log {
-        LogFormat::Text => serve(args, load::config(files)?, files, cancel).await,
+        LogFormat::Text => serve(args, load::config(files, "started")?, files, cancel).await,
         LogFormat::Json => {
             // What ends it is a line of the log, too.
             let ended = match load::config_logging(files) {

@@ -50,7 +50,7 @@ pub struct SendArgs {
 /// # Errors
 /// The configuration or the file is broken, or the template fails.
 pub async fn run(args: &SendArgs, files: &Files) -> Result<Exit, Failure> {
-    let config = load::config(files)?;
+    let config = load::config(files, "sent")?;
     let receivers = || config.receivers.iter().map(|receiver| &*receiver.name);
     let Some(index) = receivers().position(|name| name == args.receiver) else {
         let message = load::no_such("receiver", &args.receiver, receivers());

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     document::{Code, Value},
-    domain::expression::Glob,
+    domain::{expression::Glob, field::Field},
 };
 
 /// Which repositories are found out.
@@ -68,7 +68,10 @@ fn glob(value: Value<'_>) -> Option<Glob> {
     if let (Some(sign), false) = (misread::sign_of_regex(text), value.is_expanded()) {
         let message =
             format!("{} looks like a regular expression, and this is a glob", value.found());
-        let problem = value.problem(Code::RegexAsGlob, message);
+        let mut problem = value.problem(Code::RegexAsGlob, message);
+        if let Ok(glob) = &glob {
+            problem = misread::missed_as_glob(problem, Field::Repo, glob);
+        }
         let help = "write `*` for anything within a segment, `**` for anything at all";
         value.add(problem.label(format!("`{sign}` is no wildcard here")).help(help));
     }

@@ -29,6 +29,9 @@ const MAX_NAMED: usize = 4;
 /// The most clauses that are named as those that contradict each other.
 const MAX_ASKED: usize = 6;
 
+/// The most characters that are shown of a text that an expression matches.
+const MAX_SHOWN: usize = 60;
+
 /// What the reading of rules leaves for this.
 #[derive(Debug, Default)]
 pub(super) struct Written {
@@ -192,8 +195,18 @@ fn tags<'w>(written: &'w Written, report: &Report) -> BTreeSet<&'w str> {
             let message = format!("`{text}` matches nothing that can be a tag");
             let help = "a tag is at most 128 letters, digits, `_`, `.` and `-`, and begins with none of \
                         the last two";
-            report
-                .add(Problem::new(Code::NoSuchTag, message).at(&place.file, place.span).help(help));
+            let problem = Problem::new(Code::NoSuchTag, message).at(&place.file, place.span);
+            let problem = match tags.matched_text(pattern) {
+                Some(Some(text)) if text.is_empty() => {
+                    problem.note("it matches the empty text, and no tag is empty")
+                }
+                Some(Some(text)) => {
+                    problem.note(format!("it matches `{}`, which is no tag", cut(&text)))
+                }
+                Some(None) => problem.note("it matches no text at all"),
+                None => problem,
+            };
+            report.add(problem.help(help));
         } else if let Some(missed) = missed {
             let message = format!("`{text}` has to match the whole tag");
             let meant = loosened(text);
@@ -208,6 +221,14 @@ fn tags<'w>(written: &'w Written, report: &Report) -> BTreeSet<&'w str> {
         }
     }
     none
+}
+
+/// The beginning of a long text.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// Whether it is anchored at one end only, as if the other were open.

@@ -1,33 +1,47 @@
 //! A glob where a regular expression is read, and the reverse: likely slips, told as warnings.
 //!
 //! Both languages are valid in each other's place and mean something else there. Only what a bare
-//! value says is looked at: who writes `{glob: …}` or `{regex: …}` is believed. Deliberately absent:
-//! deciding what an expression matches.
+//! value says is looked at: who writes `{glob: …}` or `{regex: …}` is believed. A value that what was
+//! likely meant matches, and what is written does not, is shown. Deliberately absent: deciding what an
+//! expression matches (`domain::lint`).
 
 use crate::{
-    document::{Code, Value},
-    domain::field::Field,
+    document::{Code, Problem, Value},
+    domain::{
+        clause::Test,
+        expression::{Glob, Pattern},
+        field::Field,
+        lint,
+    },
 };
 
 /// What separates alternatives in a regular expression.
 const EITHER: &str = "|";
 
 /// Warns where a bare value of a field that reads regular expressions looks like a glob.
-pub(super) fn glob_as_regex(field: Field, value: Value<'_>, text: &str) {
+pub(super) fn glob_as_regex(field: Field, value: Value<'_>, pattern: &Pattern) {
+    let text = pattern.text();
     if let Some(meant) = as_regex(text) {
         let message =
             format!("`{text}` looks like a glob, and `{field}` reads a regular expression");
-        value.add(
-            value
-                .problem(Code::GlobAsRegex, message)
-                .label("`*` repeats the letter before it")
-                .help(format!("write `{meant}`, or `{{glob: '{text}'}}`")),
-        );
+        let problem =
+            value.problem(Code::GlobAsRegex, message).label("`*` repeats the letter before it");
+        let problem = match Pattern::new(&meant) {
+            Ok(meant) => missing(
+                problem,
+                field,
+                &Test::Regex(vec![meant]),
+                &Test::Regex(vec![pattern.clone()]),
+            ),
+            Err(_) => problem,
+        };
+        value.add(problem.help(format!("write `{meant}`, or `{{glob: '{text}'}}`")));
     }
 }
 
 /// Warns where a bare value of a field that reads globs looks like a regular expression.
-pub(super) fn regex_as_glob(field: Field, value: Value<'_>, text: &str) {
+pub(super) fn regex_as_glob(field: Field, value: Value<'_>, glob: &Glob) {
+    let text = glob.text();
     if let Some(sign) = sign_of_regex(text) {
         let message =
             format!("`{text}` looks like a regular expression, and `{field}` reads a glob");
@@ -40,7 +54,26 @@ pub(super) fn regex_as_glob(field: Field, value: Value<'_>, text: &str) {
             _ => "`*` for anything",
         };
         let problem = value.problem(Code::RegexAsGlob, message).label(label);
+        let problem = missed_as_glob(problem, field, glob);
         value.add(problem.help(format!("write {instead}, or `{{regex: '{text}'}}`")));
+    }
+}
+
+/// Adds a value that a glob's text matches as a regular expression, and not as the glob.
+pub(super) fn missed_as_glob(problem: Problem, field: Field, glob: &Glob) -> Problem {
+    match Pattern::new(glob.text()) {
+        Ok(meant) => {
+            missing(problem, field, &Test::Regex(vec![meant]), &Test::Glob(vec![glob.clone()]))
+        }
+        Err(_) => problem,
+    }
+}
+
+/// Adds a value that one test holds for and the other does not.
+fn missing(problem: Problem, field: Field, meant: &Test, written: &Test) -> Problem {
+    match lint::told_apart(field, meant, written).filter(|value| !value.is_empty()) {
+        Some(value) => problem.note(format!("it does not match `{value}`")),
+        None => problem,
     }
 }
 

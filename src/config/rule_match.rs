@@ -229,12 +229,12 @@ impl ClauseReader<'_> {
             FieldKind::Exact => Test::Is(self.exactly(field, value)?),
             FieldKind::Glob => Test::Glob(each(value, |item| {
                 let glob = self.glob(item)?;
-                misread::regex_as_glob(field, item, glob.text());
+                misread::regex_as_glob(field, item, &glob);
                 known_region(field, item, glob.text()).then_some(glob)
             })?),
             FieldKind::Regex => Test::Regex(each(value, |item| {
                 let pattern = self.pattern_of(field, item)?;
-                misread::glob_as_regex(field, item, pattern.text());
+                misread::glob_as_regex(field, item, &pattern);
                 Some(pattern)
             })?),
             FieldKind::Time => return None,

@@ -2,9 +2,10 @@
 //! not, what it would no longer tell, and what it would tell otherwise.
 //!
 //! Both are rehearsals, so each decides as the service would. A message is the same in both where it
-//! has the same id, or is the same news, of the same rule, for the same receiver: ids count incidents, of
-//! which one set may have seen more. What has no counterpart waits for a while, for the other set may tell it later; nothing but that is kept. Deliberately
-//! absent: the text of a message ([`Wording`]), and what is held in both, which nobody sees.
+//! has the same id, or is the same news, of the same rule, for the same receiver: ids count incidents,
+//! of which one set may have seen more. What has no counterpart waits for a while, for the other set
+//! may tell it later; nothing but that is kept. Deliberately absent: the text of a message
+//! ([`Wording`]), and what is held in both, which nobody sees.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -44,7 +45,7 @@ words! {
 }
 
 /// Which rule set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The one that is changed.
     Old,
@@ -112,6 +113,8 @@ pub struct Comparison<'r> {
     /// What has no counterpart yet, and in what order it came.
     alone: HashMap<NotificationId, Alone>,
     order: VecDeque<NotificationId>,
+    /// The same by what they tell: the last of each side.
+    by_news: HashMap<(Side, Told), NotificationId>,
 }
 
 struct Alone {
@@ -128,6 +131,7 @@ impl<'r> Comparison<'r> {
             new: Rehearsal::new(new, start),
             alone: HashMap::new(),
             order: VecDeque::new(),
+            by_news: HashMap::new(),
         }
     }
 
@@ -227,8 +231,7 @@ impl<'r> Comparison<'r> {
         if old.is_empty() || new.is_empty() {
             return (old, new);
         }
-        let by_both = |it: &Intent| (News::of(it), it.rule.clone(), it.receiver.clone());
-        let (old, new) = matched(old, new, by_both, |old, new| {
+        let (old, new) = matched(old, new, told, |old, new| {
             differences.extend(self.in_both(old, new, wording));
         });
         let by_rule = |it: &Intent| (News::of(it), it.rule.clone());
@@ -253,9 +256,7 @@ impl<'r> Comparison<'r> {
             let id = one.intent.id;
             let rehearsal = if side == Side::Old { &self.old } else { &self.new };
             let message = message(rehearsal, one);
-            if self.alone.get(&id).is_some_and(|other| other.side != side)
-                && let Some(other) = self.alone.remove(&id)
-            {
+            if let Some(other) = self.take_counterpart(side, &one.intent) {
                 let (old, new) = match side {
                     Side::Old => (message, other.message),
                     Side::New => (other.message, message),
@@ -272,15 +273,38 @@ impl<'r> Comparison<'r> {
             let held_by = others.iter().find(|it| it.intent.id == id);
             let held_by = held_by.and_then(|it| it.intent.held_by);
             self.order.push_back(id);
+            self.by_news.insert((side, told(&one.intent)), id);
             self.alone.insert(id, Alone { side, message, held_by });
         }
+    }
+
+    /// What the other side told before and waits for this: of the same id, else the same news of the
+    /// same rule for the same receiver.
+    fn take_counterpart(&mut self, side: Side, intent: &Intent) -> Option<Alone> {
+        let other = if side == Side::Old { Side::New } else { Side::Old };
+        let of_the_id = self.alone.get(&intent.id).filter(|it| it.side == other);
+        let id = match of_the_id {
+            Some(_) => intent.id,
+            None => *self.by_news.get(&(other, told(intent)))?,
+        };
+        self.take(id)
+    }
+
+    /// Takes out what waits under an id.
+    fn take(&mut self, id: NotificationId) -> Option<Alone> {
+        let alone = self.alone.remove(&id)?;
+        let news = (alone.side, told(&alone.message.decided.intent));
+        if self.by_news.get(&news) == Some(&id) {
+            self.by_news.remove(&news);
+        }
+        Some(alone)
     }
 
     /// What has waited longest is a difference, down to so many.
     fn settle(&mut self, most: usize, differences: &mut Vec<Difference>) {
         while self.order.len() > most {
             let Some(id) = self.order.pop_front() else { return };
-            let Some(Alone { side, message, held_by }) = self.alone.remove(&id) else { continue };
+            let Some(Alone { side, message, held_by }) = self.take(id) else { continue };
             let (change, old, new) = match side {
                 Side::Old => (Change::Gone, Some(message), None),
                 Side::New => (Change::Added, None, Some(message)),
@@ -302,6 +326,13 @@ impl News {
     fn of(intent: &Intent) -> Self {
         Self { reason: intent.reason, entries: intent.entries.clone(), count: intent.count }
     }
+}
+
+/// News, and of which rule and for whom.
+type Told = (News, Arc<str>, Arc<str>);
+
+fn told(intent: &Intent) -> Told {
+    (News::of(intent), intent.rule.clone(), intent.receiver.clone())
 }
 
 fn sent(decided: &[Decided]) -> impl Iterator<Item = &Decided> {

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::domain::{
-    entry::Entry,
+    decision::Waiting,
+    entry::{Entry, EntryId},
     memory::Subject,
     nearness::RuleHistory,
     notification::{HeldBy, NotificationId, Reason, words},
@@ -102,6 +103,9 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// The store failed.
     async fn explain(&self, found: &EntryView) -> Result<serde_json::Value, ControlError>;
+
+    /// The messages that are to tell of an entry and have not left, by rule.
+    async fn waiting(&self, entry: EntryId) -> Result<Vec<Waiting>, StoreError>;
 
     /// What holds a message about an entry, in a sentence; `None` where nothing does, and where its
     /// rule is gone.

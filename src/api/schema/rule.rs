@@ -49,6 +49,8 @@ pub(crate) struct RuleMatch {
     stopped_by: Option<String>,
     /// What became of the rule's messages that tell of it, oldest first.
     notifications: Vec<MessageExplained>,
+    /// The rule's messages that are to tell of it and have not left.
+    waiting: Vec<MessageWaiting>,
 }
 
 /// Entries that a rule misses by the same clauses, which saw the same; the newest of them.

@@ -40,6 +40,19 @@ fn none(id: &str, store: &Path) -> Failure {
 }
 
 fn explained(found: &EntryView, archive: &Archive, config: &Config) -> Result<Value, Failure> {
+    Ok(json!({
+        "id": found.entry.id, "entry": found.entry.fields_json(),
+        "rules": config.rules.explain(&found.entry, found.taken_at),
+        "messages": messages(found, archive, config)?, "waiting": [],
+    }))
+}
+
+/// What became of the messages that tell of an entry.
+pub(super) fn messages(
+    found: &EntryView,
+    archive: &Archive,
+    config: &Config,
+) -> Result<Vec<Value>, Failure> {
     let mut messages = Vec::new();
     for &id in found.notifications.iter().take(api::EXPLAINED) {
         let Some((message, attempts)) = archive.notification(id)? else { continue };
@@ -49,9 +62,5 @@ fn explained(found: &EntryView, archive: &Archive, config: &Config) -> Result<Va
             .map(|(rule, by)| held::because(rule, by, message.reason, message.created_at));
         messages.push(api::explained(&message, &attempts, because.as_deref(), (None, None)));
     }
-    Ok(json!({
-        "id": found.entry.id, "entry": found.entry.fields_json(),
-        "rules": config.rules.explain(&found.entry, found.taken_at),
-        "messages": messages, "waiting": [],
-    }))
+    Ok(messages)
 }

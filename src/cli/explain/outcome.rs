@@ -24,23 +24,24 @@ pub(super) fn of(explanation: &Value) -> String {
         };
     }
     for message in items(&explanation["waiting"]) {
-        let [rule, place] = ["rule", "waits_in"].map(|name| word(&message[name]));
-        let receivers: Vec<String> = items(&message["receivers"]).map(word).collect();
-        let until = match &message["until"] {
-            Value::Null => String::new(),
-            until => format!(" until {}", word(until)),
-        };
-        let receivers = receivers.join(", ");
-        let _ = writeln!(
-            text,
-            "{rule}: waits for {receivers} in a {place}{until}{}",
-            of_how_many(message)
-        );
+        let _ = writeln!(text, "{}: {}", word(&message["rule"]), of_waiting(message));
     }
     if text.is_empty() {
         text.push_str("nothing is sent, and nothing is held back\n");
     }
     text
+}
+
+/// Where a message waits, and until when.
+pub(super) fn of_waiting(message: &Value) -> String {
+    let place = word(&message["waits_in"]);
+    let receivers: Vec<String> = items(&message["receivers"]).map(word).collect();
+    let until = match &message["until"] {
+        Value::Null => String::new(),
+        until => format!(" until {}", word(until)),
+    };
+    let receivers = receivers.join(", ");
+    format!("waits for {receivers} in a {place}{until}{}", of_how_many(message))
 }
 
 /// What became of a message; `decided_at` is when the entry was.

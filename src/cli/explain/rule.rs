@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{ExplainArgs, headline, items, or_kept, word};
+use super::{ExplainArgs, headline, items, kept, or_kept, outcome, word};
 use crate::{
     adapters::store::Archive,
     cli::{
@@ -56,8 +56,18 @@ fn of_database(name: &str, args: &ExplainArgs, config: &Config) -> Result<Value,
     let archive = Archive::open(&config.store)?;
     let mut entries = archive.entries(&archive.newest(LOOKED_AT)?)?;
     entries.reverse();
-    let entries = entries.iter().map(|found| (&found.entry, found.taken_at));
-    Ok(json!(nearness::of_rule(&config.rules, index, entries, args.limit.into())))
+    let looked_at = entries.iter().map(|found| (&found.entry, found.taken_at));
+    let mut history = json!(nearness::of_rule(&config.rules, index, looked_at, args.limit.into()));
+    for one in history["matched"].as_array_mut().into_iter().flatten() {
+        let id = one["id"].as_str().and_then(|id| id.parse().ok());
+        // Its messages are not read with the many.
+        let Some(found) = id.map(|id| archive.entry(id)).transpose()?.flatten() else { continue };
+        let mut messages = kept::messages(&found, &archive, config)?;
+        messages.retain(|message| message["rule"] == *name);
+        one["notifications"] = messages.into();
+        one["waiting"] = Value::Array(Vec::new());
+    }
+    Ok(history)
 }
 
 fn text(history: &Value) -> String {
@@ -77,13 +87,11 @@ fn text(history: &Value) -> String {
             let _ = writeln!(text, "  not asked, since {by} matched and says `stop`");
         }
         for message in items(&one["notifications"]) {
-            let what = match (message["held_by"].as_str(), message["because"].as_str()) {
-                (Some(by), Some(because)) => format!("held ({by}): {because}"),
-                (Some(by), None) => format!("held ({by})"),
-                (None, _) => word(&message["state"]),
-            };
-            let [reason, receiver] = ["reason", "receiver"].map(|name| word(&message[name]));
-            let _ = writeln!(text, "  {reason} to {receiver}: {what}");
+            let becomes = outcome::of_message(message, &Value::Null);
+            let _ = writeln!(text, "  {} {becomes}", word(&message["reason"]));
+        }
+        for message in items(&one["waiting"]) {
+            let _ = writeln!(text, "  {}", outcome::of_waiting(message));
         }
     }
     for one in items(&history["misses"]) {

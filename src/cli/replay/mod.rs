@@ -99,7 +99,7 @@ pub enum Format {
 /// # Errors
 /// The configuration, the other rules or the entries can't be read.
 pub async fn run(args: &ReplayArgs, files: &Files) -> Result<Exit, Failure> {
-    let config = load::config(files)?;
+    let config = load::config(files, "replayed")?;
     let other = args.against.as_deref().map(|path| against::load(path, &config, files));
     let other = other.transpose()?;
     let since = args.since.as_deref().map(|text| since_of(text, &config.time_zone));
@@ -148,7 +148,7 @@ async fn history(
 /// What one rule set would do.
 fn alone(format: Format, config: &Config, history: History) -> Result<Exit, Failure> {
     let mut tally = Tally::new(config.path.display().to_string(), &config.rules, config);
-    let mut printer = Printer::begin(format, "messages");
+    let mut printer = Printer::begin(format, "messages", config.time_zone.clone());
     let mut rehearsal = Rehearsal::new(&config.rules, history.start);
     let about = report::About::of(&history);
     each(history, |entry, at| {
@@ -176,7 +176,7 @@ fn compared(
     let words = Words::of(old, new);
     let mut tallies = [old, new].map(|it| Tally::new(it.name.clone(), it.rules, it.config));
     let mut differences = Differences::default();
-    let mut printer = Printer::begin(args.format, "differences");
+    let mut printer = Printer::begin(args.format, "differences", config.time_zone.clone());
     let mut comparison = Comparison::new(old.rules, new.rules, history.start);
     let about = report::About::of(&history);
     let mut take = |step: Step| {

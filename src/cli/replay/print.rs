@@ -8,11 +8,13 @@ use std::{
     io::{self, BufWriter, Stdout, Write as _},
 };
 
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::{
     cli::{
         exit::Failure,
+        local::shown,
         output,
         table::{Table, printable},
     },
@@ -35,6 +37,8 @@ const LINE_CHARS: usize = 200;
 /// Prints a replay, the list of which is written as it comes.
 pub(super) struct Printer {
     format: Format,
+    /// Of the times that people read; programs read UTC.
+    zone: TimeZone,
     /// Where JSON goes; the list is open until the end.
     out: BufWriter<Stdout>,
     any: bool,
@@ -43,8 +47,8 @@ pub(super) struct Printer {
 
 impl Printer {
     /// Begins with a list of that name.
-    pub(super) fn begin(format: Format, list: &'static str) -> Self {
-        Self { format, out: BufWriter::new(io::stdout()), any: false, list }
+    pub(super) fn begin(format: Format, list: &'static str, zone: TimeZone) -> Self {
+        Self { format, zone, out: BufWriter::new(io::stdout()), any: false, list }
     }
 
     /// Messages that are sent.
@@ -90,8 +94,8 @@ impl Printer {
     pub(super) fn alone(&mut self, about: &About, tally: &Tally) -> Result<(), Failure> {
         match self.format {
             Format::Json => self.end(&json!({ "history": about.json(), "rules": tally.json() })),
-            Format::Text => output::print(alone(about, tally, &mut Plain)),
-            Format::Markdown => output::print(alone(about, tally, &mut Markdown)),
+            Format::Text => output::print(alone(about, tally, &self.zone, &Plain)),
+            Format::Markdown => output::print(alone(about, tally, &self.zone, &Markdown)),
         }
     }
 
@@ -111,9 +115,11 @@ impl Printer {
                     "new": new.json(),
                 }))
             }
-            Format::Text => output::print(compared(about, (old, new), differences, &mut Plain)),
+            Format::Text => {
+                output::print(compared(about, (old, new), differences, &self.zone, &Plain))
+            }
             Format::Markdown => {
-                output::print(compared(about, (old, new), differences, &mut Markdown))
+                output::print(compared(about, (old, new), differences, &self.zone, &Markdown))
             }
         }
     }
@@ -121,36 +127,36 @@ impl Printer {
 
 /// How titles, tables and lists look.
 trait Style {
-    fn title(&mut self, text: &str) -> String;
-    fn heading(&mut self, text: &str) -> String;
-    fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>) -> String;
-    fn item(&mut self, mark: char, text: &str) -> String;
-    fn word(&mut self, text: &str) -> String;
+    fn title(&self, text: &str) -> String;
+    fn heading(&self, text: &str) -> String;
+    fn table(&self, head: &[&str], rows: Vec<Vec<String>>) -> String;
+    fn item(&self, mark: char, text: &str) -> String;
+    fn word(&self, text: &str) -> String;
 }
 
 struct Plain;
 
 impl Style for Plain {
-    fn title(&mut self, text: &str) -> String {
+    fn title(&self, text: &str) -> String {
         format!("{text}\n")
     }
 
-    fn heading(&mut self, text: &str) -> String {
+    fn heading(&self, text: &str) -> String {
         format!("\n{text}\n")
     }
 
-    fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>) -> String {
+    fn table(&self, head: &[&str], rows: Vec<Vec<String>>) -> String {
         let head: Vec<String> = head.iter().map(|it| it.to_uppercase()).collect();
         let mut table = Table::new(&head.iter().map(String::as_str).collect::<Vec<_>>());
         rows.into_iter().for_each(|row| table.row(row));
         format!("\n{}", table.render())
     }
 
-    fn item(&mut self, mark: char, text: &str) -> String {
+    fn item(&self, mark: char, text: &str) -> String {
         format!("  {mark} {text}\n")
     }
 
-    fn word(&mut self, text: &str) -> String {
+    fn word(&self, text: &str) -> String {
         printable(text)
     }
 }
@@ -158,15 +164,15 @@ impl Style for Plain {
 struct Markdown;
 
 impl Style for Markdown {
-    fn title(&mut self, text: &str) -> String {
+    fn title(&self, text: &str) -> String {
         format!("### {text}\n\n")
     }
 
-    fn heading(&mut self, text: &str) -> String {
+    fn heading(&self, text: &str) -> String {
         format!("\n**{text}**\n\n")
     }
 
-    fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>) -> String {
+    fn table(&self, head: &[&str], rows: Vec<Vec<String>>) -> String {
         let line = |cells: &mut dyn Iterator<Item = String>| {
             format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
         };
@@ -179,11 +185,11 @@ impl Style for Markdown {
         text
     }
 
-    fn item(&mut self, mark: char, text: &str) -> String {
+    fn item(&self, mark: char, text: &str) -> String {
         format!("- `{mark}` {text}\n")
     }
 
-    fn word(&mut self, text: &str) -> String {
+    fn word(&self, text: &str) -> String {
         escaped(text)
     }
 }
@@ -205,8 +211,8 @@ fn escaped(text: &str) -> String {
     safe
 }
 
-fn alone(about: &About, tally: &Tally, style: &mut dyn Style) -> String {
-    let mut text = style.title(&format!("Replay of {}", about.text()));
+fn alone(about: &About, tally: &Tally, zone: &TimeZone, style: &dyn Style) -> String {
+    let mut text = style.title(&format!("Replay of {}", about.text(zone)));
     let _ = writeln!(
         text,
         "rules of {}: {} entries matched, {} messages, {} held",
@@ -244,9 +250,10 @@ fn compared(
     about: &About,
     (old, new): (&Tally, &Tally),
     differences: &Differences,
-    style: &mut dyn Style,
+    zone: &TimeZone,
+    style: &dyn Style,
 ) -> String {
-    let mut text = style.title(&format!("Replay of {}", about.text()));
+    let mut text = style.title(&format!("Replay of {}", about.text(zone)));
     let (was, is) = (style.word(&old.name), style.word(&new.name));
     let _ =
         writeln!(text, "from the old rules, {was}, to the new ones, {is}: {}", sum(differences));
@@ -284,7 +291,7 @@ fn compared(
         let more = if count > shown as u64 { format!(", {shown} of them") } else { String::new() };
         text += &style.heading(&format!("{change} {count}{more}"));
         for example in examples {
-            let (mark, line) = one(example, style);
+            let (mark, line) = one(example, zone, style);
             text += &style.item(mark, &line);
             if let Some((was, is)) = &example.texts {
                 text += &reworded(was, is, style);
@@ -305,29 +312,30 @@ fn sum(differences: &Differences) -> String {
 }
 
 /// A difference in a line.
-fn one(of: &Difference, style: &mut dyn Style) -> (char, String) {
-    let about = |message: &Message, style: &mut dyn Style| {
+fn one(of: &Difference, zone: &TimeZone, style: &dyn Style) -> (char, String) {
+    let about = |message: &Message| {
         let Decided { at, intent } = &message.decided;
         let rule = style.word(&intent.rule);
+        let at = shown(*at, zone);
         format!("{at} {rule} {}{}", intent.reason, headline(message, style))
     };
     let receiver = |message: &Message| message.decided.intent.receiver.clone();
     let held = |word: &str| of.held_by.map_or(String::new(), |by| format!(" ({word} by {by})"));
     match (&of.old, &of.new) {
         (None, Some(new)) => {
-            ('+', format!("{} · {}{}", receiver(new), about(new, style), held("was held")))
+            ('+', format!("{} · {}{}", receiver(new), about(new), held("was held")))
         }
         (Some(old), None) => {
-            ('-', format!("{} · {}{}", receiver(old), about(old, style), held("is held")))
+            ('-', format!("{} · {}{}", receiver(old), about(old), held("is held")))
         }
         (Some(old), Some(new)) => {
-            let line = about(new, style);
+            let line = about(new);
             match of.change {
                 Change::Rerouted => {
                     ('>', format!("{} → {} · {line}", receiver(old), receiver(new)))
                 }
                 Change::Moved => {
-                    let was = old.decided.at;
+                    let was = shown(old.decided.at, zone);
                     ('~', format!("{} · {line} (was at {was})", receiver(new)))
                 }
                 _ if old.decided.intent.rule != new.decided.intent.rule => {
@@ -341,7 +349,7 @@ fn one(of: &Difference, style: &mut dyn Style) -> (char, String) {
     }
 }
 
-fn headline(message: &Message, style: &mut dyn Style) -> String {
+fn headline(message: &Message, style: &dyn Style) -> String {
     let intent = &message.decided.intent;
     if matches!(intent.reason, Reason::Summary) || intent.count > 1 {
         return format!(" · {} entries", intent.count);
@@ -360,7 +368,7 @@ fn cut(text: &str) -> String {
 }
 
 /// The first line in which two texts differ, of both.
-fn reworded(was: &str, is: &str, style: &mut dyn Style) -> String {
+fn reworded(was: &str, is: &str, style: &dyn Style) -> String {
     let (was, is) = (lines(was), lines(is));
     let first = was.iter().zip(&is).take_while(|(one, other)| one == other).count();
     let line = |of: &[String]| of.get(first).map_or(String::new(), |line| cut(line.trim()));

@@ -6,11 +6,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
 use crate::{
-    cli::amount::span,
+    cli::{amount::span, local::shown},
     config::Config,
     domain::{
         comparison::{Change, Difference},
@@ -52,12 +52,12 @@ impl About {
         })
     }
 
-    /// For people: how many, of what, from when to when.
-    pub(super) fn text(&self) -> String {
+    /// For people: how many, of what, from when to when in a zone.
+    pub(super) fn text(&self, zone: &TimeZone) -> String {
         let count = crate::cli::load::plural_of(self.entries, "entry", "entries");
         let mut text = format!("{count} of {}", self.name);
         if let Some((from, to)) = self.span {
-            text += &format!(", {from} to {to}");
+            text += &format!(", {} to {}", shown(from, zone), shown(to, zone));
         }
         if self.rejected > 0 {
             text += &format!("; {} not understood", self.rejected);

@@ -171,6 +171,24 @@ pub fn excludes(clause: &Clause, field: Field, test: Test) -> bool {
     Space::default().boxes(&both, Opaque::Holds).is_some_and(|boxes| boxes.is_empty())
 }
 
+/// What the automata of one question about a value may take, in bytes, and the steps through them. Few
+/// are asked, but those of a set of rules full of slips are asked while it is loaded.
+const ROOM_FOR_ONE: usize = 128 << 10;
+const STEPS_FOR_ONE: u64 = 100_000;
+
+/// The shortest value of a field for which one test holds and another does not; `None` where there is
+/// none, or none was found with little work.
+pub fn told_apart(field: Field, holds: &Test, fails: &Test) -> Option<String> {
+    let (mut room, mut steps) = (ROOM_FOR_ONE, STEPS_FOR_ONE);
+    let [alphabet, holds, fails] = [
+        Language::alphabet(field)?,
+        Language::of(field, holds, &mut room)?,
+        Language::of(field, fails, &mut room)?,
+    ];
+    let all = [(&alphabet, true), (&holds, true), (&fails, false)];
+    language::witness(field, &all, &mut steps).ok()?
+}
+
 /// What the automata of all tags of a set of rules may take, in bytes, and the steps through them: a
 /// thousand patterns of the usual kinds take a hundredth of it.
 const ROOM_FOR_TAGS: usize = 16 << 20;
@@ -196,6 +214,15 @@ impl Tags {
     /// that could not be decided.
     pub fn matches_no_tag(&mut self, pattern: &Pattern) -> Option<bool> {
         Some(self.tag(&[(pattern, true)])?.is_none())
+    }
+
+    /// The shortest text that a regular expression matches, be it a tag or not; the outer `None` where
+    /// that could not be decided.
+    pub fn matched_text(&mut self, pattern: &Pattern) -> Option<Option<String>> {
+        // A service's name may be any text.
+        let any = Field::Service;
+        let language = Language::of(any, &Test::Regex(vec![pattern.clone()]), &mut self.room)?;
+        language::witness(any, &[(&language, true)], &mut self.steps).ok()
     }
 
     /// A tag in which a regular expression is found, and which it does not match as a whole: what a

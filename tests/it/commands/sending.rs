@@ -228,7 +228,7 @@ async fn render_serves_the_template_and_shows_it_again_when_it_is_saved() {
     write(folder.path(), "entry.json", &row(1, "v7.7.7", 7));
     let mut command = triggerbell();
     command.args(["render", "short", "--entry", "entry.json", "--serve", "127.0.0.1:0"]);
-    command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
@@ -264,8 +264,10 @@ async fn render_serves_the_template_and_shows_it_again_when_it_is_saved() {
     write(folder.path(), "entry.json", &row(1, "v8.8.8", 7));
     says("third v8.8.8").await;
     super::signal(&child, "-INT").await;
-    let ended = tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
-    assert_eq!(ended.code(), Some(0));
+    let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("error: 1 error; nothing was rendered\n"), "{said}");
+    assert_eq!(ended.status.code(), Some(0));
 }
 
 #[tokio::test]

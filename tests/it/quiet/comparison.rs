@@ -191,3 +191,25 @@ proptest! {
         prop_assert!(compared(&set(&rules), &set(&rules), &entries).is_empty());
     }
 }
+
+#[test]
+fn the_same_news_at_another_time_has_moved_whatever_its_incident_is_numbered() {
+    let rule = |code: &str, remind: &str| {
+        let text = format!(
+            "\n  - name: change\n    match: {{returnCode: {code}}}\n    notify: change\n    remind: \
+             {remind}\n"
+        );
+        rules_with(&text, "")
+    };
+    let (old, new) = (rule("[2, 3]", "60m"), rule("3", "90m"));
+    // Of the first failure only the old set knows, so that the second is its second incident.
+    let updates = [(10, 0, 2), (600, 0, 0), (600, 0, 3), (3_790, 1, 0), (3_210, 0, 0)];
+    let differences = compared(&old, &new, &entries(&updates));
+    let moved: Vec<_> = differences.iter().filter(|it| it.change == Change::Moved).collect();
+    let [moved] = &moved[..] else { panic!("{differences:#?}") };
+    let [was, is] =
+        [&moved.old, &moved.new].map(|it| it.as_ref().unwrap().decided.at.duration_since(START));
+    assert_eq!((was.as_secs(), is.as_secs()), (4_810, 6_610));
+    assert!(id(moved.old.as_ref().unwrap()) != id(moved.new.as_ref().unwrap()));
+    assert!(differences.iter().all(|it| it.change != Change::Added), "{differences:#?}");
+}
