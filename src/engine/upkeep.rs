@@ -87,7 +87,7 @@ impl Upkeep {
             if !self.store.retain(retention).await? {
                 break;
             }
-            tokio::time::sleep(PAUSE).await;
+            cancel.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
         }
         let outbox = self.store.outbox().await?;
         for alarm in self.alarms.firing() {
