@@ -2,7 +2,8 @@
 //!
 //! Only the first of a [`mod@super::line`] is due. The parts of a message that was split stand right behind one
 //! another in it, and are claimed together though only the first of them is due, so that the lane
-//! can send them in one go; no claim ends within such a message. Deliberately absent: what becomes of what was claimed.
+//! can send them in one go; no claim ends within such a message. Deliberately absent: what becomes
+//! of what was claimed.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -68,12 +69,8 @@ fn due(conn: &Connection, receiver: i64, claim: &Claim) -> Outcome<Vec<Delivery>
     let mut rows = find.query(params![receiver, ms(claim.now), claim.limit as i64])?;
     let (mut deliveries, mut parts, mut heads) = (Vec::new(), Vec::new(), 0);
     while let Some(row) = rows.next()? {
-        let next = row.get::<_, Option<i64>>(11)?.filter(|&next| next > 0);
         let head = read((conn, receiver), row, claim, None)?;
-        let behind = match next {
-            Some(next) => parts_behind((conn, receiver), claim, head.id, next)?,
-            None => Vec::new(),
-        };
+        let behind = parts_behind((conn, receiver), claim, head.id, (head.seq, row.get(11)?))?;
         let fits = deliveries.len() + 1 + behind.len() <= claim.limit;
         if heads > 0 && !fits {
             break;
@@ -106,9 +103,8 @@ fn go_on(conn: &Connection, receiver: i64, claim: &Claim) -> Outcome<Vec<Deliver
         return Ok(Vec::new());
     }
     let mut deliveries = vec![read((conn, receiver), row, claim, Some(unfinished.message))?];
-    if let Some(next) = row.get::<_, Option<i64>>(11)?.filter(|&next| next > 0) {
-        deliveries.extend(parts_behind((conn, receiver), claim, unfinished.message, next)?);
-    }
+    let place = (unfinished.seq, row.get(11)?);
+    deliveries.extend(parts_behind((conn, receiver), claim, unfinished.message, place)?);
     take(conn, &deliveries.iter().map(|delivery| delivery.seq).collect::<Vec<_>>())?;
     Ok(deliveries)
 }
@@ -122,16 +118,20 @@ fn take(conn: &Connection, rows: &[i64]) -> Outcome<()> {
     Ok(())
 }
 
-/// The later parts of a message, from the row that stands behind the one before.
+/// The later parts of a message, from the place of the one before and who stands behind it. Parts
+/// are queued one after another, so whatever stands behind that has another place is none.
 fn parts_behind(
     (conn, receiver): (&Connection, i64),
     claim: &Claim,
     message: NotificationId,
-    next: i64,
+    (mut before, mut next): (i64, Option<i64>),
 ) -> Outcome<Vec<Delivery>> {
-    let (mut parts, mut next) = (Vec::new(), Some(next));
+    let mut parts = Vec::new();
+    if next != Some(before + 1) {
+        return Ok(parts);
+    }
     let mut id = conn.prepare_cached("SELECT id FROM messages WHERE seq = ?1")?;
-    while let Some(seq) = next.filter(|&next| next > 0) {
+    while let Some(seq) = next.filter(|&next| next == before + 1) {
         let found: Option<[u8; 16]> = id.query_row([seq], |row| row.get(0)).optional()?;
         if !found.is_some_and(|id| message.has_part(NotificationId(id))) {
             break;
@@ -139,7 +139,7 @@ fn parts_behind(
         let mut find = conn.prepare_cached(ONE)?;
         let mut rows = find.query([receiver, seq])?;
         let Some(row) = rows.next()? else { break };
-        next = row.get(11)?;
+        (before, next) = (seq, row.get(11)?);
         parts.push(read((conn, receiver), row, claim, Some(message))?);
     }
     Ok(parts)

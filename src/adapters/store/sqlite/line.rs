@@ -70,13 +70,22 @@ fn step_forward_all(conn: &Connection, digest: i64) -> Outcome<()> {
     Ok(())
 }
 
-/// Makes the one behind a row that has ended, or leaves its line, the first.
+/// Makes the one behind a row that was delivered the first. The row keeps its link, which nobody
+/// follows any more: it never stands in a line again.
 pub(super) fn step_forward(conn: &Connection, seq: i64, next: i64) -> Outcome<()> {
     if next < 0 {
         return step_forward_all(conn, seq);
     }
     conn.prepare_cached(ADVANCE)?.execute([next])?;
-    conn.prepare_cached("UPDATE outbox SET next = NULL WHERE seq = ?1")?.execute([seq])?;
+    Ok(())
+}
+
+/// Makes the one behind a row that may be retried the first, and parts the two.
+pub(super) fn step_aside(conn: &Connection, seq: i64, next: i64) -> Outcome<()> {
+    step_forward(conn, seq, next)?;
+    if next > 0 {
+        conn.prepare_cached("UPDATE outbox SET next = NULL WHERE seq = ?1")?.execute([seq])?;
+    }
     Ok(())
 }
 
@@ -89,7 +98,7 @@ pub(super) fn leave(conn: &Connection, seq: i64) -> Outcome<()> {
         find.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     let Some(behind) = behind else {
         if let Some(next) = next {
-            step_forward(conn, seq, next)?;
+            step_aside(conn, seq, next)?;
         }
         return forget(conn, seq, receiver, key);
     };

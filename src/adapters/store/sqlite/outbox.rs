@@ -138,8 +138,12 @@ fn end(writing: &mut Writing, settlement: &Settlement, state: NotificationState)
     let Some(row) = ended.next()? else { return Ok(0) };
     let next: Option<i64> = row.get(0)?;
     drop(ended);
-    if let Some(next) = next {
-        line::step_forward(conn, settlement.seq, next)?;
+    match next {
+        Some(next) if state == NotificationState::Delivered => {
+            line::step_forward(conn, settlement.seq, next)?;
+        }
+        Some(next) => line::step_aside(conn, settlement.seq, next)?,
+        None => {}
     }
     Ok(1)
 }
