@@ -372,7 +372,12 @@ impl FieldHasher {
 
 /// Writes 16 bytes as 32 lower-case hexadecimal digits.
 pub(crate) fn write_hex(bytes: &[u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 32];
+    for (two, byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {
+        *two = [byte >> 4, byte & 0xf].map(|half| DIGITS[usize::from(half)]);
+    }
+    f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
 }
 
 /// A text that is not 32 hexadecimal digits.

@@ -41,6 +41,8 @@ pub(super) struct Run<'a, 't> {
     frames: Vec<Frame<'a>>,
     passes: usize,
     trace: Option<&'t mut Trace>,
+    /// The JSON of the entry that was written last: most messages say their only entry twice.
+    said: Option<(&'a Entry, Chat, String)>,
 }
 
 struct Frame<'a> {
@@ -54,7 +56,7 @@ impl<'a, 't> Run<'a, 't> {
     /// A run that writes at most `limit` bytes.
     pub(super) fn new(scope: &'a Scope<'a>, chat: Chat, json: bool, limit: usize) -> Self {
         let sink = Sink::new(chat, json, limit);
-        Self { scope, sink, chat, json, frames: Vec::new(), passes: 0, trace: None }
+        Self { scope, sink, chat, json, frames: Vec::new(), passes: 0, trace: None, said: None }
     }
 
     /// The same, noting where each piece came from.
@@ -160,12 +162,33 @@ impl<'a, 't> Run<'a, 't> {
                 let inside = self.json && how == How::Json;
                 let chat = if inside { self.chat } else { Chat::Machine };
                 let mut json = String::new();
-                push_json(&mut json, &value, chat, self.scope);
+                match value {
+                    Value::Entry(entry) => self.push_entry(&mut json, entry, chat),
+                    Value::Entries([entry]) => {
+                        json.push('[');
+                        self.push_entry(&mut json, entry, chat);
+                        json.push(']');
+                    }
+                    value => push_json(&mut json, &value, chat, self.scope),
+                }
                 if self.chat != Chat::Machine && json.contains(MENTION) {
                     // Nothing else is removed from plain JSON.
                     json.retain(|c| c != MENTION);
                 }
                 self.sink.json_value(&json, how == How::Json);
+            }
+        }
+    }
+
+    fn push_entry(&mut self, out: &mut String, entry: &'a Entry, chat: Chat) {
+        match &self.said {
+            Some((said, by, json)) if std::ptr::eq(*said, entry) && *by == chat => {
+                out.push_str(json);
+            }
+            _ => {
+                let begun = out.len();
+                push_entry(out, entry, chat, self.scope);
+                self.said = Some((entry, chat, out[begun..].to_owned()));
             }
         }
     }

@@ -123,8 +123,9 @@ fn settle_one(writing: &mut Writing, settlement: &Settlement) -> Outcome<()> {
 fn end(writing: &mut Writing, settlement: &Settlement, state: NotificationState) -> Outcome<usize> {
     let outcome = fits_the_row(settlement).then_some(&settlement.outcome);
     let conn = &writing.conn;
+    // A failure undoes the whole request: `OR FAIL` spares copying the pages for undoing this alone.
     let mut end = conn.prepare_cached(
-        "UPDATE outbox SET state = ?2, live = 0, due_at = NULL, started_at = ?3, ended_at = ?4,
+        "UPDATE OR FAIL outbox SET state = ?2, live = 0, due_at = NULL, started_at = ?3, ended_at = ?4,
          status = ?5, detail = ?6 WHERE seq = ?1 AND state = 1 RETURNING next",
     )?;
     let mut ended = end.query(params![
