@@ -13,6 +13,7 @@ mod registry;
 mod reloading;
 mod secrets;
 mod store;
+mod taking_over;
 
 use std::collections::BTreeSet;
 
