@@ -3,7 +3,13 @@
 //!
 //! Deliberately absent: what rules say by themselves (`lint`), and deciding it (`domain`).
 
-use std::{collections::HashMap, io, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     Config, Source,
@@ -15,7 +21,7 @@ use super::{
 use crate::{
     adapters::{
         source::{FileInput, FileSettings},
-        templates::{DEFAULT, Read, ReceiverType},
+        templates::{DEFAULT, Read, ReceiverType, WebhookForm},
     },
     document::{Code, File, Kind, Node, Problem, Report, Span},
     domain::{
@@ -25,6 +31,9 @@ use crate::{
         rule::{Notify, Rule},
     },
 };
+
+/// What a limit that is proposed is a multiple of.
+const ROUND: usize = 1_024;
 
 /// Warns of rules that are muted at every hour.
 pub(super) fn mutes(rules: &[Rule], written: &Written, report: &Report) {
@@ -145,6 +154,57 @@ pub(super) fn templates(
             let help = format!("write `{{{{rule.labels.{label}}}}}` in one, or take the label out");
             report.add(problem.help(help));
         }
+    }
+}
+
+/// Warns of webhooks whose `max_bytes` a message about one entry can't keep to.
+pub(super) fn sizes(
+    config: &Config,
+    root: &Node,
+    file: &Arc<File>,
+    rules: &[Rule],
+    report: &Report,
+) {
+    let forms: HashMap<&str, &WebhookForm> = config
+        .receivers
+        .iter()
+        .filter_map(|receiver| Some((&*receiver.name, receiver.form.as_deref()?)))
+        .filter(|(_, form)| form.max_bytes.is_some())
+        .collect();
+    if forms.is_empty() {
+        return;
+    }
+    // Whatever is sent to one, each template once: alarms and digests go by the receiver's own.
+    let mut used: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for receiver in config.receivers.iter().filter(|it| forms.contains_key(&*it.name)) {
+        let own = receiver.template.as_deref().unwrap_or(DEFAULT);
+        used.entry(&receiver.name).or_default().insert(own);
+    }
+    for rule in rules {
+        let Some(template) = rule.template.as_deref() else { continue };
+        for receiver in &rule.send_to {
+            used.get_mut(&**receiver).map(|used| used.insert(template));
+        }
+    }
+    for entry in under(root, "receivers") {
+        let name = &*entry.key.text;
+        let Some(most) = child(&entry.value, "webhook").and_then(|it| child(it, "max_bytes"))
+        else {
+            continue;
+        };
+        let Some((form, used)) = forms.get(name).zip(used.get(name)) else { continue };
+        let lacking = used.iter().filter_map(|&template| {
+            Some((config.templates.lacks(template, name, form)?, template))
+        });
+        let Some((needs, template)) = lacking.max() else { continue };
+        let message = format!(
+            "a message of the template `{template}` about one entry takes {needs} bytes, which is more"
+        );
+        let problem = Problem::new(Code::TooSmall, message).at(file, most.span);
+        report.add(problem.help(format!(
+            "write {} and more, or a template that says less",
+            needs.next_multiple_of(ROUND)
+        )));
     }
 }
 

@@ -260,6 +260,7 @@ pub(super) fn configuration(document: &Document, whole: &Whole, report: &Report)
     fit::absences(config, is_whole, rules, written, report);
     if whole.has_templates {
         fit::templates(config, root, rules, written, report);
+        fit::sizes(config, root, &document.file, rules, report);
     } else {
         report.left_out("what templates write".to_owned());
     }

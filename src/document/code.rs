@@ -260,9 +260,10 @@ recorded still names where it would send, with `mode: shadow`."
     cel: 'entry.returnCode >= 400 && entry.service.startsWith(\"pay\")'
 
 Every part has a kind: fields are texts, `returnCode` and `clusterRegion` whole numbers, `time` an
-instant. What compares a number with a text could never hold and is refused. Lists are written out;
-maps, bytes, `null` and unsigned numbers are not part of what rules may use. An error while it is
-evaluated, such as an absent field or a division by zero, makes the clause unknown."
+instant. What compares a number with a text, or divides by a zero that is written out, could never
+hold and is refused. Lists are written out; maps, bytes, `null` and unsigned numbers are not part of
+what rules may use. An error while it is evaluated, such as an absent field or a division by zero,
+makes the clause unknown."
 
     UnknownName "E049" "a name or function that an expression does not know"
 "An expression knows `entry`, whose fields are those of rules, the names that its own macros give
@@ -441,6 +442,11 @@ What is pushed meanwhile is seen too late. Make `absent_for` several times as lo
     NoFile "W019" "a file that is not there"
 "The file of a `file` source does not exist, is a folder, or can't be read. A service waits for it; `fetch`
 ends with 78. A relative path is relative to the folder of the configuration."
+
+    TooSmall "W020" "a limit that a message can't keep to"
+"A message of this template is a JSON text, which can't be cut anywhere. Even about a single entry, with every
+text shortened, it has more bytes than the webhook's `max_bytes`, so that a plain message goes instead, with an
+alarm. Raise `max_bytes` where the receiver takes more, or write a template of your own that says less."
 }
 
 #[cfg(test)]

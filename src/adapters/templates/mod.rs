@@ -215,6 +215,13 @@ impl Templates {
         asked.is_none_or(|asked| asked.is_none_or(|asked| asked.contains(label)))
     }
 
+    /// How many bytes a message about one entry has, of a template that can't be cut, where a webhook
+    /// may have no more than fewer.
+    pub fn lacks(&self, name: &str, receiver: &str, form: &WebhookForm) -> Option<usize> {
+        let template = self.find(name, ReceiverType::Webhook)?;
+        form.lacks(webhook::Making { template, receiver, settings: &self.settings })
+    }
+
     /// As [`Templates::preview`] for a webhook, in the form that its configuration asks for.
     fn webhook(
         &self,

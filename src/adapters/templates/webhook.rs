@@ -6,17 +6,20 @@
 //! which `more` counts the rest, or cut; or, where that is asked for, as several messages. Deliberately absent: what the receiver
 //! adds by itself at each attempt (`adapters::receivers`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
 use super::{
-    Settings, WecomForm,
+    Sample, Settings, WecomForm,
     escape::Written,
     eval::TooMuch,
     form,
     language::Language,
-    sample_context,
+    sample_context, sample_entry,
     split::{Markup, Ruler},
     template::Compiled,
     value::Scope,
@@ -174,6 +177,22 @@ impl WebhookForm {
         let message =
             LateMessage { headers: all(&self.headers)?, query: all(&self.query)?, ..whole(part) };
         Ok(form::webhook::late_part(&message))
+    }
+
+    /// How many bytes a body needs for a sample, shortened as far as may be, where that is more than it
+    /// may have.
+    pub(super) fn lacks(&self, making: Making<'_>) -> Option<usize> {
+        // A text is cut anywhere.
+        let most = self.max_bytes.filter(|_| making.template.is_json())?;
+        let (entry, labels) = ([Arc::new(sample_entry(Sample::Failure))], BTreeMap::new());
+        let shortest = LONGEST_TEXTS[LONGEST_TEXTS.len() - 1];
+        let needs = Reason::ALL.iter().filter_map(|&reason| {
+            let context = sample_context(&entry, &labels, reason, entry[0].row.time);
+            // One that fails otherwise is told of elsewhere.
+            let written = self.written(making, &context, shortest).ok()??;
+            Some(length(&written) + self.around)
+        });
+        needs.max().filter(|&needs| needs > most)
     }
 
     /// The first form of a message that fits: with shorter texts, then with fewer entries.

@@ -27,6 +27,15 @@ impl Checker<'_> {
         let Some(kind) = comes_of(&call.func_name, &kinds) else {
             return self.unfit(expression, call, &kinds, place);
         };
+        if let [_, divisor] = &*call.args
+            && matches!(&*call.func_name, operators::DIVIDE | operators::MODULO)
+            && kind == Kind::Int
+            && is_zero(divisor)
+        {
+            let help = "write another number; a clause without a value never holds";
+            let message = "what is divided by zero has no value".to_owned();
+            return self.mistyped(place, message, help);
+        }
         let sum = |of: fn(&Part) -> u64| arguments.iter().map(of).fold(0, u64::saturating_add);
         let most = |of: fn(&Part) -> u64| arguments.iter().map(of).max().unwrap_or(0);
         let sizes = sum(|part| part.size);
@@ -79,6 +88,15 @@ impl Checker<'_> {
             _ => "both sides have to be of one kind".to_owned(),
         };
         self.mistyped(place, message, &help)
+    }
+}
+
+/// Whether a part is a zero that is written out.
+fn is_zero(part: &IdedExpr) -> bool {
+    match &part.expr {
+        Expr::Literal(LiteralValue::Int(number)) => *number.inner() == 0,
+        Expr::Call(call) if call.func_name == operators::NEGATE => call.args.iter().all(is_zero),
+        _ => false,
     }
 }
 
