@@ -3,7 +3,8 @@
 //! A pass reads the second from the row above it to the row below it; the positions of these two
 //! say how many rows it has. Rows that come above meanwhile make that number too high, which costs
 //! another pass; rows that leave make it too low, so a pass is looked over by asking for its first
-//! page again, unless its overlapping rows prove that nothing moved.
+//! page again, unless its overlapping rows prove that nothing moved. A total that fell meanwhile
+//! says that rows left all the same, and others came in their place.
 //!
 //! What is certain comes from single pages. Rows are counted by **family**, a row and its later
 //! self with a result, since a family's number stays as it is when a result is gained: the most of
@@ -53,6 +54,10 @@ const MAX_PASS: u32 = 2_000;
 /// Passes spoiled in a row before the walk gives way.
 const MAX_SPOILED: u32 = 64;
 
+/// Passes of a walk that are made again because the total fell meanwhile; one that falls time and
+/// again says nothing of the rows.
+const MAX_FALLEN: u32 = 3;
+
 /// Rows kept to make entries of; a second of more distinct rows stays in doubt where it must.
 const MAX_KEPT: usize = 20_000;
 
@@ -67,6 +72,8 @@ pub(super) struct Shown {
     pub(super) above: u64,
     pub(super) span: u64,
     pub(super) below: Option<(WallTime, usize)>,
+    /// How many rows the log is said to have.
+    pub(super) total: Option<u64>,
 }
 
 /// Where the walk goes on below the second.
@@ -124,6 +131,12 @@ pub(super) struct Long {
     top: u64,
     /// The second's first position, as the pass's first page had it.
     first: Option<u64>,
+    /// The most rows that the log was said to have during the pass.
+    total: Option<u64>,
+    /// It was said to have fewer after that.
+    shrank: bool,
+    /// Passes that were not believed for that.
+    fallen: u32,
     /// How many positions the pass found, and where the walk goes on.
     found: Option<(u64, Resume)>,
     /// The pass's rows by position.
@@ -159,6 +172,9 @@ impl Long {
             stage: Stage::Pass,
             top,
             first: None,
+            total: None,
+            shrank: false,
+            fallen: 0,
             found: None,
             sequence: Vec::new(),
             steady: true,
@@ -243,6 +259,8 @@ impl Long {
     ) -> Turn {
         self.requests += 1;
         self.pass_requests += 1;
+        self.shrank |= shown.total.is_some() && shown.total < self.total;
+        self.total = self.total.max(shown.total);
         match self.stage {
             Stage::Pass => self.pass(shown, known),
             Stage::Verify => self.verify(shown),
@@ -342,10 +360,13 @@ impl Long {
         let bounded_above = shown.span > 0 && (shown.above > 0 || shown.offset == 0);
         let first = bounded_above.then_some(shown.offset + shown.above);
         // Rows that came above made the number too high, if anything; rows that left made it too low.
-        if first >= self.first && self.counted.is_some() {
+        let lost = self.shrank && self.fallen < MAX_FALLEN;
+        self.fallen += u32::from(lost);
+        let certain = first.is_some() && !lost;
+        if certain && first >= self.first && self.counted.is_some() {
             return Turn::Counted(resume);
         }
-        if first.is_some() && first == self.first {
+        if certain && first == self.first {
             self.spoiled = 0;
             self.weigh(rows);
             if self.believed {
@@ -405,6 +426,8 @@ impl Long {
         self.passes += 1;
         self.stage = Stage::Pass;
         self.first = None;
+        self.total = None;
+        self.shrank = false;
         self.sequence.clear();
         self.anchors.clear();
         self.counted = None;

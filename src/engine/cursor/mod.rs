@@ -10,7 +10,8 @@
 //!    whole overlap that begins after it appeared has read its second;
 //! 3. the **pages can be joined**: each answer is one consistent look at the log, newest first;
 //!    between two requests rows do not leave it faster, above the place that is read, than stepping
-//!    back can follow; and a second of more rows than a page loses none while it is read;
+//!    back can follow; and while a second of more rows than a page is read, it loses none, and no
+//!    row leaves above it just as another comes there, unless the totals tell of the loss;
 //! 4. **our clock and the log's newest row are not both ahead** of the log's own clock.
 //!
 //! What no reader of such a log can tell: of byte-identical rows in one second, one that leaves

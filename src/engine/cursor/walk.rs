@@ -256,7 +256,7 @@ impl Walk {
             && (self.offset == 0 || last_start == 1)
             && last_rows + last_start == page.len as usize;
         if is_long {
-            return self.enter_long(blocks, page.len);
+            return self.enter_long(blocks, page.len, page.total);
         }
         let settled = self.look_at_all(blocks, short);
         if short {

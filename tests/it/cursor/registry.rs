@@ -161,8 +161,14 @@ impl Registry {
         // changes, as the guarantee wants it.
         let (wall, family) = (self.rows[index].wall, self.rows[index].family());
         let twins = self.rows.iter().filter(|row| row.family() == family && !row.gone).count();
+        // Nor does one leave above it then, where no total tells.
+        let is_long = |row: &Published| self.in_second(row.wall) >= self.limit as usize;
+        let hides = self.is_read
+            && self.total != Total::Honest
+            && self.rows.iter().filter(|row| !row.gone && row.wall < wall).any(is_long);
         if self.is_read && self.in_second(wall) >= self.limit as usize
             || self.is_shuffled() && twins > 1
+            || hides
         {
             return;
         }

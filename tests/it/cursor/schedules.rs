@@ -390,3 +390,26 @@ fn every_row_is_taken_exactly_once_whatever_the_registry_does() {
         Err(TestError::Abort(why)) => panic!("{why}"),
     }
 }
+
+/// Found by the test above: positions are what they were, and a page in between was not.
+#[test]
+fn a_row_that_leaves_above_a_long_second_while_another_comes_hides_none_of_it() {
+    let between = vec![Event::Expire { count: 5 }, Event::Future];
+    let schedule = Schedule {
+        limit: 4,
+        order: Order::Alternating,
+        total: Total::Honest,
+        first_run: FirstRun::Skip,
+        max_fresh: 2,
+        skew: 0,
+        history: Vec::new(),
+        steps: vec![
+            Step::Event(Event::Late { age: 0, kinds: vec![0; 4], bare: false }),
+            Step::Event(Event::Future),
+            Step::Poll { between, fails_at: None },
+            Step::Event(Event::Push { kinds: vec![0], bare: false }),
+        ],
+        seed: 0,
+    };
+    run(&schedule).unwrap();
+}

@@ -7,8 +7,16 @@ use crate::ports::Page;
 
 use super::{Block, Long, Look, MAX_DOUBTFUL_WALKS, News, Phase, Resume, Shown, Turn, Walk, page};
 
+/// What a page says beside its rows.
+struct Ending {
+    len: u32,
+    /// It ended the log.
+    short: bool,
+    total: Option<u64>,
+}
+
 impl Walk {
-    pub(super) fn enter_long(&mut self, mut blocks: Vec<Block>, len: u32) {
+    pub(super) fn enter_long(&mut self, mut blocks: Vec<Block>, len: u32, total: Option<u64>) {
         let Some(last) = blocks.pop() else { return self.end(false) };
         let wall = last.wall;
         let old = self.cursor.doubts.iter().find(|doubt| doubt.wall == wall).copied();
@@ -18,7 +26,7 @@ impl Walk {
         }
         let long = Box::new(Long::new(wall, self.offset, old));
         self.lower_frontier(wall);
-        self.long_page(long, vec![last], len, false);
+        self.long_page(long, vec![last], Ending { len, short: false, total });
     }
 
     pub(super) fn long(&mut self, long: Box<Long>, page: Page) {
@@ -42,11 +50,12 @@ impl Walk {
             self.phase = Phase::Following;
             return;
         }
-        self.long_page(long, blocks, page.len, short);
+        self.long_page(long, blocks, Ending { len: page.len, short, total: page.total });
     }
 
     /// Hands the blocks of a page to the long second, and does what it says.
-    fn long_page(&mut self, mut long: Box<Long>, blocks: Vec<Block>, len: u32, short: bool) {
+    fn long_page(&mut self, mut long: Box<Long>, blocks: Vec<Block>, ending: Ending) {
+        let Ending { len, short, total } = ending;
         let skipped = blocks.first().map_or(0, |block| block.start);
         let wall = long.wall();
         let mut span = 0;
@@ -75,6 +84,7 @@ impl Walk {
             above: above as u64,
             span: span as u64,
             below,
+            total,
         };
         let turn = long.turn(&seen, || self.account.ledger.copies_in(wall));
         self.take_turn(long, turn);
