@@ -59,10 +59,12 @@ impl Upkeep {
                 () = tokio::time::sleep(EVERY) => {}
             }
             match self.step(&cancel).await {
-                Ok(()) if std::mem::take(&mut failing) => info!("old rows can be deleted again"),
+                Ok(()) if std::mem::take(&mut failing) => {
+                    info!("the store can be looked after again")
+                }
                 Ok(()) => {}
                 Err(error) if !std::mem::replace(&mut failing, true) => {
-                    warn!("could not delete old rows, trying on: {error}");
+                    warn!("could not look after the store, trying on: {error}");
                 }
                 Err(_) => {}
             }

@@ -117,6 +117,39 @@ async fn a_lock_file_that_somebody_removed_lets_nobody_in() {
     assert_eq!(open(path).outbox().await.unwrap()[0].waiting, 1);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn files_that_were_taken_away_are_noticed_while_they_are_written_to() {
+    let at_once = Retention { entries_before: at(0), notifications_before: at(0), limit: 9 };
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 4] = [
+        ("bell.db", |file| fs::remove_file(file).unwrap()),
+        ("bell.db-wal", |file| fs::remove_file(file).unwrap()),
+        ("bell.db", |file| fs::rename(file, file.with_extension("old")).unwrap()),
+        ("bell.db", |file| {
+            fs::copy(file, file.with_extension("copy")).unwrap();
+            fs::rename(file.with_extension("copy"), file).unwrap();
+        }),
+    ];
+    for (name, change) in changes {
+        let home = Home::new();
+        home.probe().await.unwrap();
+        home.put(vec![about(1, "ops", "a")]).await;
+        home.probe().await.unwrap();
+        home.retain(at_once).await.unwrap();
+        let file = home.folder.path().join(name);
+        change(&file);
+        for error in [home.probe().await.unwrap_err(), home.retain(at_once).await.unwrap_err()] {
+            assert_eq!(error.kind, StoreErrorKind::Io, "{error}");
+            assert!(error.message.contains("removed or replaced"), "{error}");
+            let named = file.canonicalize().unwrap_or(file.clone());
+            assert!(error.message.contains(&*named.to_string_lossy()), "{error}");
+        }
+        // What it has in hand goes on meanwhile.
+        home.put(vec![about(2, "ops", "b")]).await;
+    }
+}
+
 #[tokio::test]
 async fn two_files_are_two_stores() {
     let (one, other) = (Home::new(), Home::new());

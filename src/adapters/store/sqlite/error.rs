@@ -13,6 +13,8 @@ pub(super) enum Failure {
     Sql(Error),
     /// Something kept can't be read as what it was written as.
     Unreadable(String),
+    /// A file was taken away from under us.
+    Gone(String),
     /// Our bug.
     Bug(String),
 }
@@ -41,6 +43,14 @@ impl Failure {
                 StoreErrorKind::Damaged,
                 path,
                 &format!("holds a record that can't be read ({problem}); restore a backup"),
+            ),
+            Self::Gone(name) => store_error(
+                StoreErrorKind::Io,
+                path,
+                &format!(
+                    "was taken away from under this triggerbell: {name} was removed or replaced, and \
+                     what was put down since is lost when it ends; put the files right, start again"
+                ),
             ),
             Self::Bug(problem) => store_error(
                 StoreErrorKind::Bug,

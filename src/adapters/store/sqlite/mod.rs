@@ -95,7 +95,7 @@ struct Writing {
     /// For records on their way into a column.
     buffer: Vec<u8>,
     swept: retain::Swept,
-    _lock: open::Lock,
+    lock: open::Lock,
 }
 
 impl Writing {
@@ -148,7 +148,7 @@ impl SqliteStore {
             names: Names::default(),
             buffer: Vec::new(),
             swept: retain::Swept::default(),
-            _lock: lock,
+            lock,
         };
         let no_thread = |error: std::io::Error| {
             let problem = format!("can't be served: no thread can be started: {error}");
@@ -358,12 +358,18 @@ impl Store for SqliteStore {
     }
 
     async fn retain(&self, retention: Retention) -> Result<bool, StoreError> {
-        self.writer.call(move |writing| retain::retain(writing, &retention)).await
+        self.writer
+            .call(move |writing| {
+                writing.lock.in_place()?;
+                retain::retain(writing, &retention)
+            })
+            .await
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
         self.writer
             .call(|writing| {
+                writing.lock.in_place()?;
                 let sql = "UPDATE probes SET count = count + 1 WHERE id = 1";
                 writing.conn.prepare_cached(sql)?.execute([])?;
                 Ok(())

@@ -82,7 +82,45 @@ pub(super) struct Opened {
 /// What makes a database ours alone until it is dropped: the file beside it, and the file itself.
 pub(super) struct Lock {
     _beside: File,
-    _itself: File,
+    itself: File,
+    /// The database's own path, whatever links lead to it.
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Whether the database and its log still lie where they are looked for after a crash. SQLite
+    /// writes on into files that were removed or replaced, and nothing fails until the next start.
+    ///
+    /// # Errors
+    /// Which does not.
+    pub(super) fn in_place(&self) -> Outcome<()> {
+        let gone = |path: &Path| Err(Failure::Gone(path.display().to_string()));
+        if !same_file(&self.itself, &self.path) {
+            return gone(&self.path);
+        }
+        // It is there for as long as anybody has the database open.
+        let log = beside(&self.path, "-wal");
+        match log.try_exists() {
+            Ok(false) => gone(&log),
+            // What can't be looked at is none of the things that are told here.
+            Ok(true) | Err(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn same_file(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), path.metadata()) {
+        (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+        (_, Err(error)) => error.kind() != ErrorKind::NotFound,
+        (Err(_), Ok(_)) => true,
+    }
+}
+
+#[cfg(not(unix))]
+fn same_file(_: &File, path: &Path) -> bool {
+    path.try_exists().unwrap_or(true)
 }
 
 /// Opens the file for this process alone, begun where there is none, migrated where it is older.
@@ -129,9 +167,10 @@ fn common(conn: &Connection) -> Outcome<()> {
     Ok(())
 }
 
-fn lock_path(path: &Path) -> PathBuf {
+/// A file that stands beside the database.
+fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
+    name.push(ending);
     name.into()
 }
 
@@ -151,7 +190,7 @@ fn take_lock(path: &Path) -> Result<Lock, StoreError> {
     }
     // A link and its target are one database, and one lock.
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let lock_path = lock_path(path);
+    let lock_path = self::beside(path, ".lock");
     let cant = |error| cant_write(path, &lock_path, &error);
     let beside = private_file(&lock_path).map_err(cant)?;
     beside.try_lock().map_err(|error| not_locked(path, &lock_path, error))?;
@@ -165,7 +204,7 @@ fn take_lock(path: &Path) -> Result<Lock, StoreError> {
         std::mem::forget(itself);
         return Err(not_locked(path, path, error));
     }
-    Ok(Lock { _beside: beside, _itself: itself })
+    Ok(Lock { _beside: beside, itself, path: path.clone() })
 }
 
 fn not_locked(path: &Path, file: &Path, error: TryLockError) -> StoreError {
