@@ -18,6 +18,7 @@ use crate::{
 };
 
 use super::{
+    csv,
     exit::{Exit, Failure, of_source},
     load::{self, Files},
     local, output,
@@ -228,20 +229,13 @@ fn table(entries: &[Entry], zone: &TimeZone) -> String {
     if table.is_empty() { String::new() } else { table.render() }
 }
 
-/// Every field of every entry, as RFC 4180 has it.
+/// Every field of every entry, with a head.
 fn csv(entries: &[Entry]) -> String {
-    let line = |cells: Vec<String>| cells.join(",") + "\n";
-    let mut text = line(Field::ALL.iter().map(|field| field.name().to_owned()).collect());
+    let mut text = csv::line(Field::ALL.iter().map(|field| field.name()));
     for entry in entries {
-        let cells = Field::ALL.iter().map(|&field| {
-            let text = entry.text(field).unwrap_or_default();
-            if text.contains([',', '"', '\n', '\r']) {
-                format!("\"{}\"", text.replace('"', "\"\""))
-            } else {
-                text.into_owned()
-            }
-        });
-        text += &line(cells.collect());
+        let cells: Vec<_> =
+            Field::ALL.iter().map(|&field| entry.text(field).unwrap_or_default()).collect();
+        text += &csv::line(cells.iter().map(|cell| &**cell));
     }
     text
 }

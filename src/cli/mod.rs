@@ -6,6 +6,7 @@
 mod amount;
 pub mod check;
 pub mod client;
+mod csv;
 pub mod deliveries;
 pub mod demo;
 pub mod exit;

@@ -167,6 +167,11 @@ impl Expansion<'_> {
             self.malformed(span, &whole, "a variable's name is missing");
             return None;
         }
+        // The braces were closed at the first `}`, which was the inner one's.
+        if rest.contains("${") && [":-", ":?"].iter().any(|form| rest.starts_with(form)) {
+            self.nested(span, name);
+            return None;
+        }
         let value = (self.lookup)(name).filter(|value| !value.is_empty());
         if let Some(default) = rest.strip_prefix(":-") {
             return Some(value.unwrap_or_else(|| default.to_owned()));
@@ -196,6 +201,19 @@ impl Expansion<'_> {
             );
         }
         value
+    }
+
+    /// Of what stands within, only the name is shown: a default may be a secret.
+    fn nested(&self, span: Span, name: &str) {
+        let what = "a variable within a variable is not looked up";
+        self.report.add(
+            Problem::new(Code::BadExpansion, format!("`${{{name}:…}}` can't be expanded: {what}"))
+                .at(self.file, span)
+                .help(format!(
+                    "write `${{{name}}}` or a plain default, and have whoever starts triggerbell \
+                     set it: `{name}=\"${{{name}:-$OTHER}}\"` in a shell"
+                )),
+        );
     }
 
     fn malformed(&self, span: Span, written: &str, what: &str) {

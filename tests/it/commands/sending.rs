@@ -46,6 +46,27 @@ async fn fetch_reads_beyond_a_page_in_each_format() {
 }
 
 #[tokio::test]
+async fn fetch_prints_foreign_text_that_harms_neither_a_spreadsheet_nor_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    fetching(folder.path(), "sources:\n  log:\n    file: log.jsonl\n");
+    let tags = ["=cmd|'/c calc'!A1", "+1+1", "-1+1", "@SUM(A1)", "a\u{1b}[2Jb", "v1.2.3"];
+    let log: String = (1..).zip(tags).map(|(number, tag)| row(number, tag, -1)).collect();
+    write(folder.path(), "log.jsonl", &log);
+    let csv = command(folder.path(), &["fetch", "--format", "csv"]).await;
+    assert_eq!(csv.code, 0, "{csv:?}");
+    let cells: Vec<_> =
+        csv.out.lines().skip(1).map(|line| line.split(',').take(3).collect::<Vec<_>>()).collect();
+    let shown: Vec<_> = cells.iter().rev().map(|cells| cells[1]).collect();
+    let expected = ["'=cmd|'/c calc'!A1", "'+1+1", "'-1+1", "'@SUM(A1)", "a\u{fffd}[2Jb", "v1.2.3"];
+    assert_eq!(shown, expected);
+    assert!(cells.iter().all(|cells| cells[2] == "-1"), "a number stays one: {}", csv.out);
+
+    let json = command(folder.path(), &["fetch", "--format", "json"]).await;
+    let kept = |tag: &&str| json.out.contains(&serde_json::to_string(tag).unwrap());
+    assert!(tags.iter().all(kept), "{}", json.out);
+}
+
+#[tokio::test]
 async fn fetch_says_why_it_could_not() {
     let registry = Registry::start(&["--repos", "a/b"]).await;
     let folder = tempfile::tempdir().unwrap();
