@@ -60,7 +60,7 @@ impl Upkeep {
             }
             match self.step(&cancel).await {
                 Ok(()) if std::mem::take(&mut failing) => {
-                    info!("the store can be looked after again")
+                    info!("the store can be looked after again");
                 }
                 Ok(()) => {}
                 Err(error) if !std::mem::replace(&mut failing, true) => {

@@ -8,6 +8,7 @@ use crate::ports::Page;
 use super::{Block, Long, Look, MAX_DOUBTFUL_WALKS, News, Phase, Resume, Shown, Turn, Walk, page};
 
 /// What a page says beside its rows.
+#[derive(Clone, Copy)]
 struct Ending {
     len: u32,
     /// It ended the log.
