@@ -147,11 +147,14 @@ impl App {
 
         let alarms = Alarms::new(metrics.clone());
         alarms.recall(store.alarms().await?);
-        if orphans > 0 {
-            for count in store.outbox().await? {
-                if count.dead > 0 && !names.contains(&count.receiver) {
-                    fleet::say_orphans(&alarms, &count.receiver, count.dead, now);
-                }
+        for count in store.outbox().await?.into_iter().filter(|count| count.dead > 0) {
+            let (about, is_gone) = (&count.receiver, !names.contains(&count.receiver));
+            // Nobody was told, or the end came before that: it is no less so.
+            let is_new = !alarms.fires(AlarmKind::DeadLetter, about);
+            if is_gone && (is_new || orphans > 0) {
+                fleet::say_orphans(&alarms, about, count.dead, now);
+            } else if is_new {
+                say_dead(&alarms, about, count.dead, now);
             }
         }
         let wakes = Wakes::new(names);
@@ -402,6 +405,15 @@ fn end_what_is_past(
             alarms.clear(alarm.kind, &alarm.about, now);
         }
     }
+}
+
+/// Messages were given up before this start.
+fn say_dead(alarms: &Alarms, about: &Arc<str>, dead: u64, now: Timestamp) {
+    let message = format!(
+        "{dead} messages to {about} were given up before this start; see `deliveries list --state \
+         dead`"
+    );
+    alarms.raise(AlarmKind::DeadLetter, about, &message, now);
 }
 
 fn say_released(claims: u64, orphans: u64) {

@@ -309,3 +309,41 @@ async fn a_receiver_that_is_gone_is_told_to_the_others_once_even_over_a_restart(
     assert_eq!(item["items"].as_array().unwrap().len(), 1, "{item:#}");
     assert_eq!(ops.count(), 1);
 }
+
+#[tokio::test]
+async fn a_dead_letter_that_nobody_was_told_of_is_known_and_told_after_a_start() {
+    let registry = Registry::start(&["--backlog", "20", "--seed", "3"]).await;
+    let gone = Receiver::answering(|_, _| Reply::status(413)).await;
+    let ops = Receiver::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = |send_to: &str| {
+        let receivers = format!(
+            "receivers:\n  gone:\n    webhook:\n      url: {}/a\n  ops:\n    webhook:\n      url: \
+             {}/b\nalarms: {{send_to: [{send_to}]}}\n",
+            gone.url, ops.url
+        );
+        format!("{}{receivers}", registry.source("first_run: all"))
+    };
+    let service = Service::start(folder.path(), &config("gone"), RULES).await;
+    let is_dead = async |service: &Service| {
+        service.json("/api/v1/status").await["alarms"][0]["kind"] == "dead_letter"
+    };
+    until("a letter is dead", async || is_dead(&service).await).await;
+    assert!(service.terminate().await.success());
+
+    let service = Service::again(folder.path(), &[]).await;
+    assert!(is_dead(&service).await, "it is still there");
+    let metrics = service.get("/metrics").await.unwrap();
+    assert!(metrics.contains("triggerbell_alarms{kind=\"dead_letter\"} 1"), "{metrics}");
+    assert!(service.terminate().await.success());
+
+    // Somebody is there to be told by now, once.
+    let service = Service::start(folder.path(), &config("ops"), RULES).await;
+    until("it is told", async || ops.count() == 1).await;
+    assert!(ops.seen()[0].body.contains("gone were given up"), "{}", ops.seen()[0].body);
+    assert!(service.terminate().await.success());
+    let service = Service::again(folder.path(), &[]).await;
+    assert!(is_dead(&service).await);
+    assert!(service.terminate().await.success());
+    assert_eq!(ops.count(), 1);
+}

@@ -28,7 +28,7 @@ use crate::{
     adapters::secret::Secret,
     domain::{
         notification::Follow,
-        outcome::{Class, Flag, Outcome},
+        outcome::{Class, Flag, Outcome, Scope},
     },
     ports::{Delivery, Earlier, PayloadFormat},
 };
@@ -194,6 +194,11 @@ impl Protocol for SlackApiSettings {
                 let outcome = self.call(wire, target, POST, &fresh, now).await.0;
                 anew(outcome, &error)
             }
+            // It says nothing that is known, so that it need not be the message's fault.
+            Some(error) if is_refused(&outcome) && refusal(&error).is_none() => {
+                let outcome = self.call(wire, target, POST, &fresh, now).await.0;
+                anew(outcome, "an error that is not known")
+            }
             _ => {
                 // What comes next belongs where this one does.
                 if let Some(place_of_this) = &mut outcome.captured {
@@ -220,6 +225,10 @@ const UNFOLLOWED: [&str; 7] = [
 /// another than the one that is configured by now; a new message finds out.
 const ELSEWHERE: [&str; 4] = ["channel_not_found", "not_in_channel", "is_archived", "is_inactive"];
 
+fn is_refused(outcome: &Outcome) -> bool {
+    outcome.class == Class::Permanent(Scope::Message)
+}
+
 fn is_unfollowed(error: &str) -> bool {
     UNFOLLOWED.contains(&error) || ELSEWHERE.contains(&error)
 }
@@ -234,7 +243,7 @@ fn fits_an_edit(message: &Map<String, Value>) -> bool {
 
 /// The outcome of a new message where an earlier one was to be followed.
 fn anew(mut outcome: Outcome, error: &str) -> Outcome {
-    // `error` is one of those that are known, so nothing of the far side's is repeated.
+    // `error` is one of those that are known or ours, so nothing of the far side's is repeated.
     outcome.detail = format!(
         "{}, as a new message, since the earlier one could not be followed: {error}",
         outcome.detail
@@ -450,19 +459,23 @@ fn classify(answer: &Answer<'_>, now: Timestamp) -> Outcome {
     }
 }
 
+/// What an error comes to and what it means, where it is known.
+fn refusal(error: &str) -> Option<(Refusal, &'static str)> {
+    let fits = |known: &str| match known.strip_suffix('*') {
+        Some(beginning) => error.starts_with(beginning),
+        None => error == known,
+    };
+    let found = REFUSALS.iter().find(|(known, ..)| fits(known));
+    found.map(|&(_, refusal, remedy)| (refusal, remedy))
+}
+
 fn by_error(answer: &Answer<'_>, said: &Said) -> Outcome {
     if said.ok {
         let mut taken = Outcome::new(Class::Delivered, Some(answer.status), "slack took it");
         taken.captured = said.place();
         return taken;
     }
-    let fits = |known: &str| match known.strip_suffix('*') {
-        Some(beginning) => said.error().starts_with(beginning),
-        None => said.error() == known,
-    };
-    let known = REFUSALS.iter().find(|(known, ..)| fits(known));
-    let (refusal, remedy) =
-        known.map_or((Refusal::Message, ""), |&(_, refusal, remedy)| (refusal, remedy));
+    let (refusal, remedy) = refusal(said.error()).unwrap_or((Refusal::Message, ""));
     let dash = if remedy.is_empty() { "" } else { " — " };
     let detail = format!("slack refused: {}{dash}{remedy}", answer.quote(said.error()));
     refusal.outcome(answer.status, detail)

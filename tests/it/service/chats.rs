@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use triggerbell::simulate::{Wall, WallMessage, WallSettings};
 
 use crate::support::{
     process::{Service, ran, until},
+    receiver::{Receiver, Reply},
     stand::Stand,
 };
 
@@ -168,4 +169,43 @@ async fn send_and_render_show_each_way() {
     }
     let unknown = ran(folder.path(), &["render", "default", "--receiver", "robot-txt"], &[]).await;
     assert!(unknown.said().contains("did you mean robot-text?"), "{}", unknown.said());
+}
+
+#[tokio::test]
+async fn an_edit_that_slack_refuses_in_words_that_are_not_known_is_told_anew() {
+    let slack = Receiver::answering(|number, seen| {
+        let taken = json!({"ok": true, "channel": "C0123456789", "ts": format!("1.{number}")});
+        let refused = json!({"ok": false, "error": "a_word_of_tomorrow"});
+        let edits = seen.path.ends_with("chat.update");
+        Reply::status(200).body((if edits { refused } else { taken }).to_string())
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let row = |second: i64, code: i64| {
+        let time = jiff::Timestamp::from_second(1_790_000_000 + second).unwrap();
+        format!("{}\n", json!({"time": time, "repo": "shop/api", "returnCode": code}))
+    };
+    std::fs::write(folder.path().join("log.jsonl"), row(0, 1) + &row(60, 0)).unwrap();
+    let config = format!(
+        "sources:\n  shop:\n    file: log.jsonl\n    poll_every: 1s\nreceivers:\n  bot:\n    slack:\n      \
+         token: xoxb-1\n      channel: C0123456789\n      api_url: {}/api\n",
+        slack.url
+    );
+    let rules = "rules:\n  - name: all\n    match: {returnCode: {not: 0}}\n    notify: change\n    \
+                 send_to: [bot]\n";
+    let service = Service::start(folder.path(), &config, rules).await;
+    let states = async || {
+        let list = service.json("/api/v1/notifications?receiver=bot").await;
+        let states = list["items"].as_array().unwrap().iter();
+        states.map(|item| item["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    until("all is over", async || {
+        let states = states().await;
+        states.len() == 2 && states.iter().all(|state| state == "delivered" || state == "dead")
+    })
+    .await;
+    assert_eq!(states().await, ["delivered", "delivered"], "{}", service.log());
+    let paths: Vec<_> = slack.seen().into_iter().map(|seen| seen.path).collect();
+    assert_eq!(paths, ["/api/chat.postMessage", "/api/chat.update", "/api/chat.postMessage"]);
+    assert!(service.terminate().await.success());
 }

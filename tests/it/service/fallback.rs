@@ -104,6 +104,42 @@ async fn what_a_closed_lane_holds_goes_to_its_fallback_once_and_says_so() {
 }
 
 #[tokio::test]
+async fn an_alarm_about_the_fallback_waits_rather_than_go_through_it() {
+    let stand = Stand::start(&["shop/api"]).await;
+    let (receiver, [audit, other]) = two_moods(401, 413).await;
+    let folder = tempfile::tempdir().unwrap();
+    let alarms = "alarms:\n  send_to: [audit]\n";
+    let config = format!("{}{}{alarms}", source(&stand), receivers(&receiver));
+    stand.push("shop/api", 1);
+    let service = Service::start(folder.path(), &config, EVERYTHING).await;
+    let find = async || {
+        let list = service.json("/api/v1/notifications").await;
+        let alarm = list["items"].as_array().unwrap().iter().find(|it| it["reason"] == "alarm");
+        alarm.cloned().unwrap_or_default()
+    };
+    until("a letter of the other's is dead", async || !find().await.is_null()).await;
+    // What is decided later is handed over, and the alarm before it is not.
+    other.store(200, Ordering::Relaxed);
+    stand.push("shop/api", 1);
+    let is_alarm = |seen: &Seen| seen.json()["type"] == "trigger.alarm";
+    until("the other has what came later", async || {
+        at(&receiver, "/other").iter().filter(|seen| !is_alarm(seen)).count() == 2
+    })
+    .await;
+    let alarm = find().await;
+    assert_eq!((&alarm["receiver"], &alarm["state"]), (&json!("audit"), &json!("pending")));
+    audit.store(200, Ordering::Relaxed);
+    let id = alarm["id"].as_str().unwrap();
+    let path = format!("{}/api/v1/notifications/{id}/retry", service.url);
+    let retry =
+        crate::support::process::client().post(path).header("content-type", "application/json");
+    assert_eq!(retry.body("{}").send().await.unwrap().status(), 202);
+    until("it is told", async || at(&receiver, "/audit").iter().any(is_alarm)).await;
+    assert!(!at(&receiver, "/other").iter().any(is_alarm));
+    assert!(service.terminate().await.success());
+}
+
+#[tokio::test]
 async fn a_chat_that_stands_in_says_it_before_the_first_line() {
     let stand = Stand::start(&["shop/api"]).await;
     let (receiver, _) = two_moods(401, 200).await;
