@@ -15,6 +15,7 @@ mod intervals;
 mod owed;
 mod pushed;
 mod rehearsal;
+mod resent;
 mod restart;
 mod silences;
 mod stage;

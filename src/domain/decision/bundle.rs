@@ -437,11 +437,15 @@ impl Decision<'_> {
                 continue;
             }
             let about = Entry { id: listed.entry, ..self.about_bundle(bundle) };
+            // A throttle binds what is resent as well, and its summary may be held more than once.
+            let is_summary = listed.reason == Reason::Summary;
+            let nth = if is_summary { bundle.opened_at.0.unsigned_abs() } else { 0 };
+            let throttled = is_summary || is_news(listed.reason);
             let alert = Alert {
                 rule: index,
                 reason: listed.reason,
                 about: &about,
-                cause: Cause::Time("resend", 0),
+                cause: Cause::Time("resend", nth),
                 subject: listed.subject,
                 key: listed.key.clone(),
                 source: bundle.source.clone(),
@@ -452,7 +456,13 @@ impl Decision<'_> {
                 incident: listed.incident.map(view_of),
                 to: (!listed.to.is_empty()).then(|| listed.to.clone()),
             };
+            if throttled && self.join_throttle(&alert).is_some() {
+                continue;
+            }
             self.send(&alert);
+            if throttled {
+                self.begin_throttle(&alert);
+            }
         }
         let about = self.about_bundle(bundle);
         let (count, entries) = (bundle.unlisted(bundle.listed.len()), Vec::new());
@@ -531,15 +541,18 @@ const fn is_news(reason: Reason) -> bool {
 
 fn listed_of(alert: &Alert<'_>) -> Listed {
     let none = EntryId([0; 16]);
+    let is_summary = alert.reason == Reason::Summary;
+    // What told of it first would have been the summary itself, which is held.
+    let to = alert.to.clone().filter(|_| !is_summary);
     Listed {
         subject: alert.subject,
         entry: alert.entries.last().copied().unwrap_or(none),
         reason: alert.reason,
-        // A throttle's closing summary stands for all that it held.
-        alerts: if alert.reason == Reason::Summary { alert.count } else { 1 },
+        // A throttle's closing summary stands for all that it held, and so does what is resent.
+        alerts: if is_summary || alert.reason == Reason::Matched { alert.count } else { 1 },
         key: alert.key.clone(),
         seen: Seen::default(),
-        to: alert.to.clone().unwrap_or_default(),
+        to: to.unwrap_or_default(),
         owed: Vec::new(),
         incident: alert.incident.map(|view| {
             let since = At::from(view.since);
