@@ -278,3 +278,68 @@ fn of_two_silences_the_last_to_end_is_summed_up() {
     stage.at("150m");
     assert_eq!(stage.told(), ["2h summary api"]);
 }
+
+#[test]
+fn who_was_told_that_a_key_flaps_hears_of_its_end_though_what_came_between_was_explained() {
+    let mut stage = Stage::new(EXPLAINED);
+    for minute in 0..7 {
+        stage.at(&format!("{minute}m")).update("api", i64::from(minute % 2 == 0));
+    }
+    assert_eq!(stage.told().last().map(String::as_str), Some("6m flapping api"));
+    // It is calm, and fails, while the cluster explains that.
+    stage.at("10m").update("node", 9).at("40m").works("api").restart().at("50m");
+    assert_eq!(stage.told(), ["10m failing"]);
+    stage.update("node", 3).at("2h");
+    assert_eq!(stage.told(), ["50m recovered", "50m recovered api"]);
+}
+
+/// As [`EXPLAINED`], held by something else besides.
+fn explained_and(more: &str) -> Stage {
+    let around = format!("time_zone: Asia/Shanghai{LUNCH}");
+    Stage::with(&format!("{EXPLAINED}    {more}\n"), &around)
+}
+
+#[test]
+fn a_mute_that_drops_tells_the_end_of_what_was_told_before_it_and_nothing_else() {
+    let rule = "
+  - name: failed
+    match: {returnCode: {not: 0}}
+    notify: change
+    mute: {during: [lunch], at_end: drop}
+";
+    let mut stage = Stage::with(rule, &format!("time_zone: Asia/Shanghai{LUNCH}"));
+    stage.at("170m").fails("api").at("181m").works("api");
+    stage.at("182m").fails("web").at("183m").works("web").restart().at("5h");
+    assert_eq!(stage.told(), ["170m failing api", "4h recovered api"]);
+}
+
+#[test]
+fn a_mute_that_drops_tells_an_end_that_was_explained_before_it() {
+    let mut stage = explained_and("mute: {during: [lunch], at_end: drop}");
+    stage.at("170m").fails("api").at("171m").update("node", 9).at("172m").works("api");
+    stage.at("181m").fails("api").at("182m").update("node", 3).at("183m").works("api");
+    stage.restart().at("5h");
+    let told = ["170m failing api", "171m failing", "182m recovered", "4h recovered api"];
+    assert_eq!(stage.told(), told, "they were told that it fails");
+}
+
+#[test]
+fn an_end_that_was_explained_is_told_though_the_next_failure_left_its_group() {
+    let mut stage = explained_and("group: {by: [service], wait: 30s}");
+    stage.fails("api").at("1m").update("node", 9).at("2m").works("api").at("3m").fails("api");
+    stage.at("4m").update("node", 3).at("4m 10s").works("api").restart().at("1h");
+    let told = stage.told();
+    assert_eq!(told[..3], ["30s failing api", "1m failing", "4m recovered"]);
+    assert_eq!(told[3..], ["280s recovered api"]);
+}
+
+#[test]
+fn the_end_of_a_storm_that_another_rule_explains_is_told_once_nothing_explains_it() {
+    let mut stage = explained_and("storm: {keys: 2, within: 5m, share: [clusterId]}");
+    stage.fails("a").fails("b").fails("c").at("1m").update("node", 9).at("2m");
+    stage.works("a").works("b").works("c").restart().at("30m");
+    let told = stage.told();
+    assert_eq!(told[told.len() - 2..], ["0s storm x3", "1m failing"]);
+    stage.update("node", 3).at("5h");
+    assert_eq!(stage.told(), ["30m recovered", "31m recovered x3"]);
+}
