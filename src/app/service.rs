@@ -188,7 +188,10 @@ impl Control for Service {
             flapping: incident.flapping,
             held_by: incident.held_by,
         };
-        Ok(open.into_iter().map(status).collect())
+        let mut incidents: Vec<_> = open.into_iter().map(status).collect();
+        // As people look for them; the state has them in the order of hashes.
+        incidents.sort_by_cached_key(|it| (it.rule.clone(), it.key.to_string(), it.source.clone()));
+        Ok(incidents)
     }
 
     async fn silences(&self) -> Result<Vec<SilenceStatus>, ControlError> {

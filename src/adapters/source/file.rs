@@ -121,8 +121,10 @@ impl FileSource {
         let read = tokio::task::spawn_blocking(move || read_changed(&input, &zone, known));
         let fresh = match read.await {
             Ok(Ok(fresh)) => fresh,
-            Ok(Err(error)) => return Err(self.unreadable(&error)),
-            Err(_) => return Err(self.unreadable(&io::Error::other("the reader stopped"))),
+            Ok(Err(error)) => return Err(self.unreadable(&error, known.is_some())),
+            Err(_) => {
+                return Err(self.unreadable(&io::Error::other("the reader stopped"), false));
+            }
         };
         if let Some((stamp, entries)) = fresh {
             let entries = Arc::new(entries);
@@ -148,8 +150,10 @@ impl FileSource {
         }
     }
 
-    fn unreadable(&self, error: &io::Error) -> SourceError {
+    /// A file that was read before and is not there is likely being put in place anew.
+    fn unreadable(&self, error: &io::Error, was_read: bool) -> SourceError {
         let kind = match error.kind() {
+            io::ErrorKind::NotFound if was_read => Kind::Unavailable,
             io::ErrorKind::FileTooLarge
             | io::ErrorKind::IsADirectory
             | io::ErrorKind::NotFound

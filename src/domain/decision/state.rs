@@ -341,7 +341,7 @@ impl State {
         }
     }
 
-    /// The incidents that are open, by rule and key.
+    /// The incidents that are open, by rule.
     pub fn open_incidents(&self) -> Vec<OpenIncident> {
         let mut open: Vec<_> = self.incidents.iter().filter(|(_, one)| one.open).collect();
         open.sort_unstable_by_key(|(slot, _)| *slot);

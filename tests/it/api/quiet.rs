@@ -90,6 +90,20 @@ async fn an_incident_is_shown_until_it_is_over_and_outlasts_a_restart() {
 }
 
 #[tokio::test]
+async fn incidents_are_listed_by_their_keys() {
+    let bell = failing().await;
+    for name in ["web", "pay", "auth", "mail", "cart"] {
+        bell.append(&line(61, "v2", 1).replace("api", name));
+    }
+    let keys = async || -> Vec<String> {
+        let items = items_of(&bell.get("/api/v1/incidents").await.json());
+        items.iter().map(|it| it["key"]["service"].as_str().unwrap().to_owned()).collect()
+    };
+    until("all of them fail", async || keys().await.len() == 6).await;
+    assert_eq!(keys().await, ["api", "auth", "cart", "mail", "pay", "web"]);
+}
+
+#[tokio::test]
 async fn what_held_a_message_is_said_in_the_explanation() {
     let bell = failing().await;
     bell.append(&line(60, "v2", 1));

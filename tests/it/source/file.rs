@@ -261,6 +261,13 @@ async fn a_file_is_read_again_when_it_changes() {
     fs::write(&path, line("shop/api", "unseen", 1)).unwrap();
     file.set_modified(before + Duration::from_secs(2)).unwrap();
     assert_eq!(tags(&page(&source, "*", 0, 10).await.rows), ["longer"]);
+
+    // Away while another is put in its place: to be tried again, and no mistake of anybody's.
+    fs::remove_file(&path).unwrap();
+    let away = source.page(PageRequest { repo: "*", offset: 0, limit: 10 }).await.unwrap_err();
+    assert_eq!(away.kind, SourceErrorKind::Unavailable);
+    fs::write(&path, line("shop/api", "rotated", 1)).unwrap();
+    assert_eq!(tags(&page(&source, "*", 0, 10).await.rows), ["rotated"]);
 }
 
 #[tokio::test]
