@@ -10,12 +10,13 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Decision, Effects, bundle::LATE_NEWS_REST, state::State};
+use super::{Decision, Effects, bundle::LATE_NEWS_REST, state::State, storms::OWED};
 use crate::domain::{
     group::Kind,
     memory::{At, Slot},
     notification::{HeldBy, Key},
     rule::{Rule, RuleSet},
+    storm::Storm,
 };
 
 /// How long after a change of rules that is told which a rule explained that is gone.
@@ -138,6 +139,23 @@ impl Decision<'_> {
             let longest = rule.quiet.remind.map_or(RELEASE, |every| every.max(RELEASE));
             self.state.incidents.edit(&slot, |incident| {
                 incident.remind_at = incident.remind_at.map(|at| at.min(now.plus(longest)));
+            });
+        }
+        for slot in self.state.incidents.find(|_, one| late(one.calm_at, Duration::ZERO)) {
+            let Some(rule) = self.rule_of(&slot) else { continue };
+            let latest = now.plus(rule.quiet.flapping.within);
+            self.state.incidents.edit(&slot, |incident| {
+                incident.calm_at = incident.calm_at.map(|at| at.min(latest));
+            });
+        }
+        let reminds = |storm: &Storm| storm.raging.as_ref().and_then(|raging| raging.remind_at);
+        for slot in self.state.storms.find(|_, storm| late(reminds(storm), OWED)) {
+            let Some(rule) = self.rule_of(&slot) else { continue };
+            let latest = now.plus(rule.quiet.remind.map_or(OWED, |every| every.max(OWED)));
+            self.state.storms.edit(&slot, |storm| {
+                if let Some(raging) = &mut storm.raging {
+                    raging.remind_at = raging.remind_at.map(|at| at.min(latest));
+                }
             });
         }
     }

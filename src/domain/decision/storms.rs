@@ -26,7 +26,7 @@ use crate::domain::{
 const LULL: Duration = Duration::from_secs(600);
 
 /// How often it is looked whether the end of a storm, which was explained, is explained still.
-const OWED: Duration = Duration::from_secs(60);
+pub(super) const OWED: Duration = Duration::from_secs(60);
 
 /// A storm that is no more than a memory is forgotten at whole minutes.
 const FORGET_MS: i64 = 60 * 1000;
