@@ -98,6 +98,8 @@ struct Line {
 pub struct Gatherer {
     hasher: FieldHasher,
     count: u64,
+    /// The last message that was counted: parts of it that follow are no more messages.
+    counted: Option<NotificationId>,
     lines: HashMap<[u8; 16], Line>,
 }
 
@@ -106,13 +108,16 @@ impl Gatherer {
     pub fn new(receiver: &str) -> Self {
         let mut hasher = FieldHasher::new("digest");
         hasher.text(receiver);
-        Self { hasher, count: 0, lines: HashMap::new() }
+        Self { hasher, count: 0, counted: None, lines: HashMap::new() }
     }
 
     /// Adds a message.
     pub fn add(&mut self, waiting: &Waiting) {
         self.hasher.bytes(&waiting.id.0);
-        self.count += 1;
+        if !self.counted.is_some_and(|message| message.has_part(waiting.id)) {
+            self.count += 1;
+            self.counted = Some(waiting.id);
+        }
         let place = self.lines.len();
         let line = self.lines.entry(waiting.key).or_insert(Line {
             standing: Standing::Other,

@@ -187,6 +187,21 @@ fn a_failure_and_its_recovery_that_both_waited_are_one_line_that_says_it_is_over
 }
 
 #[test]
+fn the_parts_of_a_message_count_as_one() {
+    let mut gatherer = Gatherer::new("ops");
+    for id in [id(1), id(1).part(1), id(1).part(2), id(2)] {
+        gatherer.add(&Waiting {
+            id,
+            key: [1; 16],
+            reason: Reason::Matched,
+            severity: Severity::Info,
+            entry: None,
+        });
+    }
+    assert_eq!(gatherer.digest().count, 2);
+}
+
+#[test]
 fn a_clock_that_was_set_back_puts_no_digest_off() {
     assert_eq!(PRESSURE.step(21, Some(at(50)), at(20)), Step::Fold);
     assert_eq!(PRESSURE.step(20, None, at(20)), Step::Singly);
