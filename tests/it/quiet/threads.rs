@@ -257,3 +257,34 @@ async fn a_crash_between_an_edit_and_its_settlement_edits_the_same_message_again
         ]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_would_be_one_more_message_in_a_thread_folds_with_all_else() {
+    let rules = format!(
+        "{}  - {{name: noise, match: {{returnCode: 2}}, by: [service], send_to: [bot]}}\n",
+        RULES
+            .replace("{returnCode: {not: 0}}", "{returnCode: 1}")
+            .replace("remind: 10m", "group: {by: [clusterId], wait: 30s}")
+    );
+    let mut running = Running::at("2026-03-02T09:00:00+08:00", &["shop/api"]).await;
+    let pace = "    pace: 1/10m\n    digest_after: 1m\n";
+    let receivers = format!("receivers:\n{}", running.slack_app("bot", pace));
+    running.step(5);
+    running.start(&format!("{}{receivers}", running.source("poll_every: 5s")), &rules).await;
+    running.pass(MINUTE).await;
+    running.push("shop/api", "api", 1);
+    running.push("shop/api", "web", 1);
+    running.pass(12 * MINUTE).await;
+    // This one may go, and nothing else for ten minutes.
+    running.push("shop/api", "cart", 2);
+    running.pass(MINUTE).await;
+    running.push("shop/api", "api", 0);
+    running.pass(MINUTE).await;
+    for service in ["pay", "mail", "shop", "bill"] {
+        running.push("shop/api", service, 2);
+    }
+    running.pass(12 * MINUTE).await;
+    let told = told(&running.messages());
+    let digest = "c: 📋 5 alerts in one message";
+    assert_eq!(told, ["a: 🔴 2 failed to update", "b: 🔴 cart failed to update", digest]);
+}
