@@ -347,3 +347,30 @@ async fn a_dead_letter_that_nobody_was_told_of_is_known_and_told_after_a_start()
     assert!(service.terminate().await.success());
     assert_eq!(ops.count(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_alarm_about_a_source_goes_to_a_fallback_of_its_name() {
+    let audit = Receiver::answering(|_, _| Reply::status(410)).await;
+    let mut running = Running::at("2026-03-02T09:00:00+08:00", &["shop/api"]).await;
+    running.step(5);
+    let config = format!(
+        "{}receivers:\n{}  audit:\n    webhook:\n      url: {}\n    fallback: shop\nalarms:\n  \
+         send_to: [audit]\n",
+        running.source("poll_every: 5s"),
+        running.slack_app("shop", ""),
+        audit.url,
+    );
+    let rules = ALL_TO_THE_ROBOT.replace("[robot]", "[shop]").replace("    template: picky\n", "");
+    running.start(&config, &rules).await;
+    running.pass(MINUTE).await;
+    // A dead letter of the receiver `shop`, which it is not told of.
+    running.wall.refuse_slack_once("msg_too_long");
+    running.push("shop/api", "api", 1);
+    running.pass(5 * MINUTE).await;
+    assert!(audit.count() > 0, "it was tried");
+    assert_eq!(alarms(&mut running, ""), []);
+    // The source `shop`, which it is told of.
+    running.registry.set_fault(Fault::Auth, 1.0);
+    running.pass(3 * MINUTE).await;
+    assert_eq!(alarms(&mut running, "check secret_id"), [(Channel::Slack, false)]);
+}

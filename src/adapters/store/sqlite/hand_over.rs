@@ -14,11 +14,13 @@ use crate::{
 use super::{Writing, code::Coded, error::Outcome, line, names::find_name, retell::Retelling};
 
 /// What waits for a receiver and was meant for it, in the order decided; tests are for it alone. An
-/// alarm about a template names the receiver at its end.
+/// alarm about a template names the receiver at its end; one about a source, which may well have the
+/// receiver's name, is not about the receiver.
 pub(super) const WAITING: &str = "SELECT o.seq, o.key, o.created_at
     FROM outbox o JOIN messages m ON m.seq = o.seq
     WHERE o.receiver = ?1 AND o.live = 1 AND o.state = 0 AND o.fallback_of IS NULL
     AND m.reason <> ?2 AND NOT (m.reason = ?4 AND
+        m.key_json ->> 'alarm' IN ('lane_closed', 'dead_letter', 'template') AND
         substr(' ' || (m.key_json ->> 'about'), -length(' ' || ?5)) = ' ' || ?5)
     ORDER BY o.seq LIMIT ?3";
 
