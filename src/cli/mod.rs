@@ -188,7 +188,7 @@ pub fn main() -> ExitCode {
         }
     };
     // A panic has been told on standard error by then; nothing of the runtime is used after it.
-    let run = AssertUnwindSafe(|| runtime.block_on(dispatch(cli)));
+    let run = AssertUnwindSafe(|| runtime.block_on(Box::pin(dispatch(cli))));
     let result = catch_unwind(run).unwrap_or_else(|_| {
         Err(Failure::new(Exit::Bug, "that is a bug of triggerbell's; please report it"))
     });
