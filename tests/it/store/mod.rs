@@ -6,6 +6,7 @@ mod folding;
 mod following;
 mod model;
 mod opening;
+mod retrying;
 mod taking_in;
 mod upkeep;
 

@@ -144,6 +144,17 @@ fn helpers_write_what_their_documents_say() {
 }
 
 #[test]
+fn the_json_of_each_entry_is_its_own() {
+    let entries = [Sample::Failure, Sample::Bare].map(|kind| Arc::new(sample_entry(kind)));
+    let each = "[{{#each entries}}{{json this}}{{#unless @last}},{{/unless}}{{/each}}]";
+    let written =
+        |template: &str| -> Value { serde_json::from_str(&written(template, &entries)).unwrap() };
+    let listed = written(each);
+    assert_eq!(listed, written("{{json entries}}"));
+    assert!(listed[0] != listed[1] && listed[1] == written("{{json entry}}"), "{listed:#}");
+}
+
+#[test]
 fn an_absent_field_renders_empty() {
     let entries = [Arc::new(sample_entry(Sample::Bare))];
     for &field in Field::ALL {
